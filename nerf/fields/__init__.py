@@ -1,0 +1,1 @@
+"""Density and colour as functions of position."""

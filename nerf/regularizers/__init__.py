@@ -1,0 +1,1 @@
+"""Penalties on a rendering or a field."""

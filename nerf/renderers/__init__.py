@@ -1,0 +1,1 @@
+"""From fields and rays to images."""

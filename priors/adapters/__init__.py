@@ -1,0 +1,1 @@
+"""Adapters that steer a frozen prior."""

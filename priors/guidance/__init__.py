@@ -1,0 +1,1 @@
+"""Score distillation: one paper a file."""

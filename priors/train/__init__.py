@@ -1,0 +1,1 @@
+"""Trainers of priors: codec, text encoder, denoiser."""

@@ -1,0 +1,1 @@
+"""Noise schedules, conversions between predictions, classifier-free guidance and samplers."""

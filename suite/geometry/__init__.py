@@ -1,0 +1,1 @@
+"""Cameras, rays, transforms, meshes and triangles to pixels."""

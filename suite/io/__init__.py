@@ -1,0 +1,1 @@
+"""Files: images, videos, meshes, weights."""

@@ -1,0 +1,1 @@
+"""Experiments over runs: comparison and sweeps."""

@@ -1,0 +1,1 @@
+"""Measures of images, geometry and text agreement, against known answers."""

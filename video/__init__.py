@@ -1,0 +1,1 @@
+"""From a prior and motion modules to frames."""
