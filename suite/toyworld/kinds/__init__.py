@@ -1,0 +1,1 @@
+"""The kinds of objects in toyworld: one short function each, in files by family."""
