@@ -1,1 +1,1 @@
-"""The trunk: configuration, runs, cameras, meshes, samplers, metrics and toyworld, the world with known answers."""
+"""The trunk: configuration, runs, cameras, meshes, samplers, metrics and toyworld, where truth is known."""
