@@ -1,5 +1,7 @@
 """Animals: each has its face at +X and its tail at -X."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from suite.toyworld.kinds.registry import kind
@@ -28,7 +30,7 @@ def duck(option: bool) -> list[Shape]:
     neck = cylinder(0.18, 0.3, 0.16, segments=14).moved(0.3, 0, 0.58)
     head = sphere(0.24, 16).moved(0.32, 0, 0.83)
     beak = ellipsoid(0.22, 0.15, 0.055, 14).moved(0.6, 0, 0.78).painted("orange")
-    scarf = torus(0.18, 0.055, segments=18, around=8).moved(0.3, 0, 0.63).painted("red")
+    scarf = torus(0.18, 0.055, segments=18, around=8).moved(0.3, 0, 0.63).painted("second")
     return [body, tail, *wing.mirrored(), neck, head, beak, *_eyes(0.48, 0.12, 0.92, 0.075), *([scarf] if option else [])]
 
 
@@ -43,7 +45,7 @@ def dog(option: bool) -> list[Shape]:
     ear = ellipsoid(0.1, 0.05, 0.2, 12).turned("x", 14).moved(0.42, 0.21, 0.9).painted("dark")
     tail = tube([(-0.44, 0, 0.62), (-0.6, 0, 0.78), (-0.66, 0, 1.0)], [0.07, 0.06, 0.03], 10)
     tongue = box(0.12, 0.1, 0.03).turned("y", 35).moved(0.86, 0, 0.77).painted("pink")
-    collar = torus(0.155, 0.045, segments=18, around=8).turned("y", 23).moved(0.41, 0, 0.74).painted("red")
+    collar = torus(0.155, 0.045, segments=18, around=8).turned("y", 23).moved(0.41, 0, 0.74).painted("second")
     return [body, neck, head, snout, nose, *ear.mirrored(), tail, tongue, *_legs(0.3, -0.32, 0.13, 0.5, 0.085),
             *_eyes(0.66, 0.1, 1.04, 0.065), *([collar] if option else [])]  # fmt: skip
 
@@ -60,7 +62,7 @@ def cat(option: bool) -> list[Shape]:
     muzzle = ellipsoid(0.06, 0.11, 0.07, 12).moved(0.28, 0, 0.77).painted("white")
     nose = sphere(0.04, 8).moved(0.33, 0, 0.81).painted("pink")
     whisker = tube([(0.3, 0.06, 0.78), (0.28, 0.4, 0.82)], 0.012, 5).painted("dark")
-    path = [(-0.24, 0, 0.08), (-0.48, 0, 0.06), (-0.62, 0, 0.22), (-0.6, 0, 0.45), (-0.5, 0, 0.62), (-0.56, 0, 0.8)]
+    path = [(-0.22, 0, 0.08), (-0.4, 0, 0.06), (-0.54, 0, 0.2), (-0.54, 0, 0.42), (-0.45, 0, 0.58), (-0.5, 0, 0.76)]
     tail = tube(path, [0.08, 0.08, 0.075, 0.07, 0.065, 0.05], 10)
     cushion = ellipsoid(0.58, 0.48, 0.1, 18).moved(-0.08, 0, -0.06).painted("pink")
     return [body, *leg.mirrored(), *paw.mirrored(), head, *ear.mirrored(), *inner.mirrored(), muzzle, nose,
@@ -78,9 +80,8 @@ def elephant(option: bool) -> list[Shape]:
     tusk = tube([(0.66, 0.14, 0.72), (0.8, 0.17, 0.6), (0.95, 0.17, 0.62)], [0.05, 0.045, 0.015], 8).painted("white")
     tail = tube([(-0.54, 0, 0.78), (-0.66, 0, 0.66), (-0.68, 0, 0.42)], 0.03, 8)
     tuft = sphere(0.06, 8).moved(-0.68, 0, 0.4).painted("dark")
-    blanket = lathe([(0.375, -0.2), (0.385, 0), (0.375, 0.2)], 24).scaled(z=1.1)
-    blanket = blanket.turned("y", 90).moved(-0.08, 0, 0.68).painted("red")
-    blanket = Shape(blanket.vertices * [1, 1, 1.02], blanket.faces[blanket.vertices[blanket.faces, 2].min(1) > 0.5], "red")
+    blanket = cylinder(0.375, 0.4, axis="x", segments=24).moved(-0.08, 0, 0.69).painted("second")
+    blanket = replace(blanket, faces=blanket.faces[blanket.vertices[blanket.faces, 2].max(1) > 0.62])
     return [body, head, trunk, *ear.mirrored(), *tusk.mirrored(), tail, tuft, *_legs(0.25, -0.34, 0.19, 0.5, 0.14),
             *_eyes(0.7, 0.14, 0.98, 0.06), *([blanket] if option else [])]  # fmt: skip
 
@@ -88,13 +89,13 @@ def elephant(option: bool) -> list[Shape]:
 @kind("rabbit", front=True, synonyms=("bunny",), option="a carrot")
 def rabbit(option: bool) -> list[Shape]:
     """Crouching, with long upright ears, buck teeth and a white ball of a tail."""
-    body = ellipsoid(0.42, 0.3, 0.32).turned("y", -15).moved(-0.05, 0, 0.32)
-    thigh = ellipsoid(0.22, 0.1, 0.2, 14).moved(-0.16, 0.27, 0.22)
+    body = ellipsoid(0.42, 0.3, 0.32, 16).turned("y", -15).moved(-0.05, 0, 0.32)
+    thigh = ellipsoid(0.22, 0.1, 0.2, 12).moved(-0.16, 0.27, 0.22)
     foot = ellipsoid(0.18, 0.08, 0.06, 12).moved(0.0, 0.27, 0.06)
     paw = ellipsoid(0.09, 0.08, 0.14, 12).moved(0.32, 0.14, 0.13)
-    head = ellipsoid(0.24, 0.22, 0.21, 16).moved(0.34, 0, 0.66)
-    ear = ellipsoid(0.06, 0.1, 0.33, 14)
-    inner = ellipsoid(0.03, 0.06, 0.25, 12).moved(0.045).painted("pink")
+    head = ellipsoid(0.24, 0.22, 0.21, 14).moved(0.34, 0, 0.66)
+    ear = ellipsoid(0.06, 0.1, 0.33, 12)
+    inner = ellipsoid(0.03, 0.06, 0.25, 10).moved(0.045).painted("pink")
     ears = [e.turned("y", -10).turned("x", -9).moved(0.25, 0.12, 1.08) for e in (ear, inner)]
     tail = sphere(0.13, 12).moved(-0.47, 0, 0.3).painted("white")
     muzzle = ellipsoid(0.06, 0.1, 0.07, 12).moved(0.54, 0, 0.58).painted("white")
@@ -133,8 +134,8 @@ def owl(option: bool) -> list[Shape]:
     wing = ellipsoid(0.25, 0.09, 0.34, 14).turned("x", 8).moved(-0.05, 0.38, 0.42)
     tail = ellipsoid(0.09, 0.17, 0.24, 12).turned("y", 30).moved(-0.3, 0, 0.06)
     foot = ellipsoid(0.12, 0.1, 0.06, 10).moved(0.14, 0.15, 0.02).painted("orange")
-    branch = cylinder(0.085, 1.3, axis="y", segments=12).moved(0.05, 0, -0.1).painted("wood")
-    leaf = ellipsoid(0.04, 0.1, 0.16, 10).turned("x", -35).moved(0.05, 0.52, 0.06).painted("leaf")
+    branch = cylinder(0.075, 1.05, axis="y", segments=12).moved(0.05, 0, -0.1).painted("wood")
+    leaf = ellipsoid(0.04, 0.1, 0.16, 10).turned("x", -35).moved(0.05, 0.46, 0.02).painted("leaf")
     return [body, *disc.mirrored(), *eye.mirrored(), *pupil.mirrored(), beak, *tuft.mirrored(), *wing.mirrored(), tail,
             *foot.mirrored(), *([branch, leaf] if option else [])]  # fmt: skip
 
@@ -155,25 +156,25 @@ def fish(option: bool) -> list[Shape]:
 @kind("turtle", front=True, synonyms=("tortoise",), option="a flag")
 def turtle(option: bool) -> list[Shape]:
     """A domed shell of the main colour; a pale head on a neck, four flippers and a pointed tail."""
-    shell = lathe([(0, 0.14), (0.46, 0.14), (0.46, 0.2), (0.4, 0.36), (0.26, 0.5), (0.1, 0.56), (0, 0.57)], 20)
-    rim = torus(0.45, 0.06, segments=24, around=8).moved(z=0.17)
+    shell = lathe([(0, 0.12), (0.46, 0.12), (0.46, 0.2), (0.42, 0.4), (0.28, 0.58), (0.1, 0.65), (0, 0.66)], 20)
+    rim = torus(0.45, 0.075, segments=24, around=8).moved(z=0.18)
     shell, rim = (s.scaled(x=1.12, y=0.95) for s in (shell, rim))
-    neck = tube([(0.4, 0, 0.2), (0.62, 0, 0.3), (0.68, 0, 0.44)], 0.095, 12).painted("cream")
-    head = ellipsoid(0.19, 0.15, 0.14, 14).moved(0.74, 0, 0.48).painted("cream")
-    mouth = box(0.02, 0.16, 0.025).moved(0.92, 0, 0.43).painted("dark")
-    leg = ellipsoid(0.13, 0.13, 0.14, 12)
+    neck = tube([(0.4, 0, 0.2), (0.6, 0, 0.28), (0.66, 0, 0.4)], 0.08, 12).painted("cream")
+    head = ellipsoid(0.17, 0.13, 0.12, 14).moved(0.7, 0, 0.42).painted("cream")
+    mouth = box(0.02, 0.12, 0.025).moved(0.86, 0, 0.38).painted("dark")
+    leg = ellipsoid(0.12, 0.11, 0.13, 12)
     legs = [leg.moved(x, 0.37, 0.11).painted("cream") for x in (0.34, -0.36)]
     tail = cone(0.08, 0.3, "x", 10).scaled(x=-1).moved(-0.62, 0, 0.12).painted("cream")
-    pole = cylinder(0.02, 0.5, segments=8).moved(-0.1, 0, 0.75).painted("dark")
+    pole = cylinder(0.02, 0.45, segments=8).moved(-0.1, 0, 0.8).painted("dark")
     flag = box(0.3, 0.03, 0.2).moved(-0.26, 0, 0.9).painted("red")
     return [shell, rim, neck, head, mouth, *legs[0].mirrored(), *legs[1].mirrored(), tail,
-            *_eyes(0.84, 0.1, 0.56, 0.06), *([pole, flag] if option else [])]  # fmt: skip
+            *_eyes(0.79, 0.09, 0.49, 0.055), *([pole, flag] if option else [])]  # fmt: skip
 
 
 @kind("frog", front=True, synonyms=("toad",), option="a crown")
 def frog(option: bool) -> list[Shape]:
     """Squatting, with eyes on top of a wide mouth and folded hind legs that stick out."""
-    body = ellipsoid(0.42, 0.32, 0.24).turned("y", -25).moved(0, 0, 0.3)
+    body = ellipsoid(0.42, 0.32, 0.24, 16).turned("y", -25).moved(0, 0, 0.3)
     head = ellipsoid(0.27, 0.34, 0.19).moved(0.28, 0, 0.48)
     mouth = tube(np.array([(0.3, 0, 0)]) + arc(0.29, -75, 75, "xy", 12) * [0.93, 1.1, 0], 0.028, 6)
     mouth = mouth.moved(z=0.45).painted("dark")
@@ -192,14 +193,14 @@ def frog(option: bool) -> list[Shape]:
 @kind("snail", front=True)
 def snail(option: bool) -> list[Shape]:
     """A coiled shell of the main colour, carried on a pale foot with two eyes on stalks."""
-    foot = tube([(-0.75, 0, 0.03), (-0.4, 0, 0.09), (0.2, 0, 0.12), (0.5, 0, 0.2), (0.62, 0, 0.42)],
-                [0.02, 0.13, 0.16, 0.15, 0.14], 12).painted("cream")  # fmt: skip
-    head = sphere(0.16, 14).moved(0.64, 0, 0.46).painted("cream")
-    stalk = tube([(0.66, 0.08, 0.5), (0.76, 0.13, 0.8)], 0.035, 8).painted("cream")
-    mouth = box(0.03, 0.14, 0.03).moved(0.79, 0, 0.42).painted("dark")
-    turns = np.linspace(0, 1, 34)
-    angle, reach = -0.5 - 4.4 * np.pi * turns, 0.36 * (1 - turns) ** 0.8
-    coil = np.stack([reach * np.cos(angle), 0 * turns, reach * np.sin(angle)], 1) + [-0.12, 0, 0.56]
-    shells = [tube(coil + [[0, s * 0.11, 0]] * (1 + turns[:, None]) * [0, 1, 0], 0.155 - 0.1 * turns, 12) for s in (1, -1)]
-    core = ellipsoid(0.4, 0.17, 0.4, 16).moved(-0.12, 0, 0.56)
-    return [foot, head, *stalk.mirrored(), mouth, core, *shells, *_eyes(0.76, 0.13, 0.82, 0.075)]
+    foot = tube([(-0.72, 0, 0.03), (-0.4, 0, 0.08), (0.2, 0, 0.1), (0.48, 0, 0.16), (0.58, 0, 0.36)],
+                [0.02, 0.12, 0.14, 0.12, 0.11], 12).painted("cream")  # fmt: skip
+    head = sphere(0.125, 14).moved(0.6, 0, 0.39).painted("cream")
+    stalk = tube([(0.62, 0.06, 0.45), (0.72, 0.12, 0.74)], 0.03, 8).painted("cream")
+    mouth = box(0.03, 0.14, 0.03).moved(0.715, 0, 0.36).painted("dark")
+    turns = np.linspace(0, 1, 27)
+    angle, reach = -0.5 - 4.4 * np.pi * turns, 0.4 * (1 - turns) ** 0.8
+    coil = np.stack([reach * np.cos(angle), 0 * turns, reach * np.sin(angle)], 1) + [-0.12, 0, 0.58]
+    shells = [tube(coil + [[0, s * 0.14, 0]] * (1 + turns[:, None]) * [0, 1, 0], 0.155 - 0.1 * turns, 12) for s in (1, -1)]
+    core = ellipsoid(0.42, 0.22, 0.42, 16).moved(-0.12, 0, 0.58)
+    return [foot, head, *stalk.mirrored(), mouth, core, *shells, *_eyes(0.72, 0.12, 0.76, 0.07)]

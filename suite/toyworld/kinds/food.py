@@ -10,9 +10,10 @@ from suite.toyworld.shapes import Shape, box, cone, cylinder, ellipsoid, lathe, 
 def donut(option: bool) -> list[Shape]:
     """A ring of dough under icing of the main colour that reaches well down its sides."""
     dough = torus(0.33, 0.165, segments=24, around=12).painted("cream")
-    icing = torus(0.33, 0.18, segments=28, around=16)
-    keep = icing.vertices[icing.faces, 2].mean(1) > -0.075
-    icing = Shape(icing.vertices, icing.faces[keep])
+    icing = torus(0.33, 0.18, segments=35, around=18)
+    x, y, z = icing.vertices[icing.faces].mean(1).T
+    drips = (np.hypot(x, y) > 0.33) * 0.06 * np.cos(7 * np.arctan2(y, x))
+    icing = Shape(icing.vertices, icing.faces[z > drips - 0.05])
     sprinkles = []
     for k in range(18):
         ring, height = [(0.33, 0.185), (0.45, 0.145), (0.22, 0.15)][k % 3]
@@ -35,14 +36,14 @@ def ice_cream(option: bool) -> list[Shape]:
 @kind("cake", front=False, synonyms=("birthday cake",), option="candles")
 def cake(option: bool) -> list[Shape]:
     """Two round tiers with a wavy cream edge, on a plate."""
-    plate = lathe([(0, -0.04), (0.58, 0), (0.58, 0.03), (0.58, 0.03), (0, 0.03)], 20).painted("metal")
-    tiers = [cylinder(0.47, 0.32, segments=20).moved(z=0.19), cylinder(0.3, 0.28, segments=18).moved(z=0.49)]
-    blobs = [sphere(0.065, 8).moved(0.45).turned("z", 30 * k).moved(z=0.36) for k in range(12)]
+    plate = lathe([(0, -0.04), (0.54, 0), (0.54, 0.03), (0.54, 0.03), (0, 0.03)], 20).painted("metal")
+    tiers = [cylinder(0.47, 0.34, segments=20).moved(z=0.2), cylinder(0.31, 0.26, segments=18).moved(z=0.5)]
+    blobs = [sphere(0.065, 8).moved(0.45).turned("z", 30 * k).moved(z=0.37) for k in range(12)]
     blobs += [sphere(0.055, 8).moved(0.27).turned("z", 45 * k).moved(z=0.64) for k in range(8)]
     candles = []
     for k in range(3):
-        stick = cylinder(0.03, 0.24, segments=8).moved(0.14, 0, 0.75).painted("white")
-        flame = ellipsoid(0.04, 0.04, 0.075, 8).moved(0.14, 0, 0.93).painted("orange")
+        stick = cylinder(0.035, 0.16, segments=8).moved(0.14, 0, 0.7).painted("white")
+        flame = ellipsoid(0.045, 0.045, 0.07, 8).moved(0.14, 0, 0.84).painted("orange")
         candles += [stick.turned("z", 120 * k), flame.turned("z", 120 * k)]
     return [plate, *tiers, *(b.painted("cream") for b in blobs), *(candles if option else [])]
 
@@ -76,8 +77,8 @@ def burger(option: bool) -> list[Shape]:
 @kind("carrot", front=False)
 def carrot(option: bool) -> list[Shape]:
     """A long cone, tip down, with rings and a tuft of leaves."""
-    root = lathe([(0, 0), (0.04, 0.04), (0.17, 0.7), (0.2, 0.92), (0.15, 1.0), (0, 1.02)], 16)
-    rings = [torus(0.05 + 0.155 * z, 0.018, segments=16, around=6).moved(z=z) for z in (0.3, 0.55, 0.8)]
-    leaves = [cone(0.09, 0.45, segments=8).moved(z=0.2).turned("x", tilt).turned("z", turn).moved(z=1.0).painted("leaf")
+    root = lathe([(0, 0), (0.06, 0.04), (0.21, 0.6), (0.25, 0.8), (0.19, 0.9), (0, 0.92)], 16)
+    rings = [torus(0.06 + 0.24 * z, 0.02, segments=16, around=6).moved(z=z) for z in (0.25, 0.45, 0.65)]
+    leaves = [cone(0.1, 0.4, segments=8).moved(z=0.18).turned("x", tilt).turned("z", turn).moved(z=0.88).painted("leaf")
               for tilt, turn in [(0, 0), (28, 0), (28, 120), (28, 240)]]  # fmt: skip
     return [root, *rings, *leaves]

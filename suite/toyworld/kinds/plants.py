@@ -52,10 +52,10 @@ def pumpkin(option: bool) -> list[Shape]:
 @kind("flower", front=True, synonyms=("daisy",), option="a pot")
 def flower(option: bool) -> list[Shape]:
     """A ring of petals that faces forward, on a stalk with two leaves."""
-    petal = ellipsoid(0.06, 0.14, 0.2, 12).moved(z=0.3)
+    petal = ellipsoid(0.09, 0.14, 0.2, 12).moved(z=0.3)
     petals = [petal.turned("x", 45 * k).turned("y", -12).moved(0.06, 0, 1.0) for k in range(8)]
     heart = ellipsoid(0.1, 0.17, 0.17, 14).turned("y", -12).moved(0.1, 0, 1.0).painted("yellow")
-    back = ellipsoid(0.06, 0.2, 0.2, 12).turned("y", -12).moved(0.0, 0, 1.0).painted("leaf")
+    back = ellipsoid(0.06, 0.12, 0.12, 10).moved(-0.04, 0, 1.0).painted("leaf")
     stalk = tube([(0, 0, 0), (-0.03, 0, 0.5), (0.0, 0, 1.0)], 0.04, 8).painted("leaf")
     leaf = ellipsoid(0.1, 0.24, 0.03, 12).moved(y=0.24).turned("x", 30).moved(z=0.3).painted("leaf")
     pot = lathe([(0, -0.3), (0.2, -0.3), (0.2, -0.3), (0.28, 0.06), (0.28, 0.06), (0, 0.04)], 16).painted("wood")
