@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from suite.toyworld.kinds.parts import block, prism, tapered
+from suite.toyworld.kinds.parts import block, prism
 from suite.toyworld.kinds.registry import kind
 from suite.toyworld.shapes import Shape, cone, cylinder, ellipsoid, lathe, sphere, torus, tube
 
@@ -22,7 +22,20 @@ def house(option: bool) -> list[Shape]:
     frames = block((0.95, 1.03), (0.58, 1.16), (0.5, 1.15)).painted("white").mirrored()
     panes = block((0.95, 1.06), (0.65, 1.09), (0.57, 1.08)).painted("glass").mirrored()
     side = block((-0.35, 0.35), (-1.34, 1.34), (0.55, 1.15)).painted("glass")
-    parts = [walls, gable, *slope.mirrored("x"), door, frame, knob, canopy, *posts, step, *frames, *panes, side]
+    parts = [
+        walls,
+        gable,
+        *slope.mirrored("x"),
+        door,
+        frame,
+        knob,
+        canopy,
+        *posts,
+        step,
+        *frames,
+        *panes,
+        side,
+    ]
     stack = block((-0.75, -0.4), (0.55, 0.95), (1.5, 2.85)).painted("red")
     top = block((-0.8, -0.35), (0.5, 1.0), (2.8, 2.95)).painted("cream")
     return parts + ([stack, top] if option else [])
@@ -40,12 +53,18 @@ def castle(option: bool) -> list[Shape]:
     """Walls between four round towers, the gate in front and the keep behind."""
     wall = [block((-0.1, 0.1), (-1.2, 1.2), (0, 1.05)), *_merlons(1.6, 0.22, 4, 1.0)]
     walls = [part.moved(x=1.2).turned("z", deg) for part in wall for deg in (0, 90, 180, 270)]
-    tower = lathe([(0, 0), (0.36, 0), (0.36, 0), (0.33, 1.45), (0.42, 1.5), (0.42, 1.7), (0.42, 1.7), (0, 1.7)], 12)
+    tower = lathe(
+        [(0, 0), (0.36, 0), (0.36, 0), (0.33, 1.45), (0.42, 1.5), (0.42, 1.7), (0.42, 1.7), (0, 1.7)], 12
+    )
     roof = cone(0.46, 0.6, segments=12).moved(z=2.0).painted("dark")
     corners = [(x, y) for x in (-1.2, 1.2) for y in (-1.2, 1.2)]
     towers = [part.moved(x, y) for part in (tower, roof) for x, y in corners]
     keep = block((-0.85, 0.05), (-0.5, 0.5), (0, 2.3))
-    teeth = [block((x - 0.12, x + 0.12), (y - 0.12, y + 0.12), (2.28, 2.5)) for x in (-0.73, -0.07) for y in (-0.38, 0, 0.38)]
+    teeth = [
+        block((x - 0.12, x + 0.12), (y - 0.12, y + 0.12), (2.28, 2.5))
+        for x in (-0.73, -0.07)
+        for y in (-0.38, 0, 0.38)
+    ]
     house_ = block((1.1, 1.55), (-0.5, 0.5), (0, 1.35))
     rim = [block((1.1, 1.55), (y - 0.1, y + 0.1), (1.33, 1.55)) for y in (-0.4, 0, 0.4)]
     gate = block((1.5, 1.6), (-0.32, 0.32), (0, 0.7)).painted("wood")
@@ -70,11 +89,22 @@ def windmill(option: bool) -> list[Shape]:
     hub = sphere(0.19, 12).moved(1.02, 0, 2.35).painted("dark")
     spar = block((-0.04, 0.04), (-0.05, 0.05), (0, 1.7)).painted("wood")
     sail = block((-0.03, 0.03), (0.0, 0.4), (0.35, 1.68)).painted("white")
-    lattice = [block((-0.05, 0.05), (0.0, 0.4), (z, z + 0.06)).painted("wood") for z in (0.35, 0.78, 1.2, 1.62)]
-    sails = [part.turned("x", deg).moved(1.0, 0, 2.35) for part in (spar, sail, *lattice) for deg in (35, 125, 215, 305)]
-    ring = lathe([(0.6, 1.0), (1.05, 1.0), (1.05, 1.0), (1.05, 1.12), (1.05, 1.12), (0.6, 1.12)], 16).painted("wood")
+    lattice = [
+        block((-0.05, 0.05), (0.0, 0.4), (z, z + 0.06)).painted("wood") for z in (0.35, 0.78, 1.2, 1.62)
+    ]
+    sails = [
+        part.turned("x", deg).moved(1.0, 0, 2.35)
+        for part in (spar, sail, *lattice)
+        for deg in (35, 125, 215, 305)
+    ]
+    ring = lathe([(0.6, 1.0), (1.05, 1.0), (1.05, 1.0), (1.05, 1.12), (1.05, 1.12), (0.6, 1.12)], 16).painted(
+        "wood"
+    )
     rail = torus(1.02, 0.04, "z", 16, 6).moved(z=1.4).painted("wood")
-    bars = [block((0.98, 1.06), (-0.04, 0.04), (1.1, 1.4)).painted("wood").turned("z", deg) for deg in range(0, 360, 45)]
+    bars = [
+        block((0.98, 1.06), (-0.04, 0.04), (1.1, 1.4)).painted("wood").turned("z", deg)
+        for deg in range(0, 360, 45)
+    ]
     return [tower, cap, door, frame, window, axle, hub, *sails, *([ring, rail, *bars] if option else [])]
 
 
@@ -82,17 +112,46 @@ def windmill(option: bool) -> list[Shape]:
 def lighthouse(option: bool) -> list[Shape]:
     """A banded tower with a lamp on top and the keeper's porch in front."""
     tower = lathe([(0, 0), (0.62, 0), (0.62, 0), (0.38, 2.9), (0.38, 2.9), (0, 2.9)], 18)
-    bands = [lathe([(0.63 - 0.083 * z, z), (0.655 - 0.083 * z, z), (0.61 - 0.083 * z, z + 0.5), (0.58 - 0.083 * z, z + 0.5)], 18)
-             for z in (0.85, 1.9)]
+    bands = [
+        lathe(
+            [
+                (0.63 - 0.083 * z, z),
+                (0.655 - 0.083 * z, z),
+                (0.61 - 0.083 * z, z + 0.5),
+                (0.58 - 0.083 * z, z + 0.5),
+            ],
+            18,
+        )
+        for z in (0.85, 1.9)
+    ]
     gallery = cylinder(0.58, 0.12, segments=18).moved(z=2.95).painted("dark")
     rail = torus(0.54, 0.035, "z", 18, 6).moved(z=3.22).painted("dark")
-    bars = [block((0.51, 0.57), (-0.03, 0.03), (2.95, 3.2)).painted("dark").turned("z", deg) for deg in range(0, 360, 45)]
+    bars = [
+        block((0.51, 0.57), (-0.03, 0.03), (2.95, 3.2)).painted("dark").turned("z", deg)
+        for deg in range(0, 360, 45)
+    ]
     room = cylinder(0.3, 0.55, segments=14).moved(z=3.25).painted("lamp")
-    dome = lathe([(0, 3.48), (0.42, 3.48), (0.42, 3.48), (0.3, 3.75), (0.08, 3.92), (0.05, 4.1), (0, 4.1)], 16).painted("dark")
+    dome = lathe(
+        [(0, 3.48), (0.42, 3.48), (0.42, 3.48), (0.3, 3.75), (0.08, 3.92), (0.05, 4.1), (0, 4.1)], 16
+    ).painted("dark")
     porch = block((0.3, 1.15), (-0.38, 0.38), (0, 0.85))
     roof = prism([(-0.5, 0.83), (0.5, 0.83), (0, 1.2)], 0.95, "x").moved(x=0.77).painted("dark")
     door = block((1.1, 1.2), (-0.2, 0.2), (0, 0.7)).painted("wood")
     window = block((0.3, 0.58), (-0.12, 0.12), (1.45, 1.75)).painted("glass")
-    rocks = [ellipsoid(0.42, 0.4, 0.3, 8).moved(0.85).turned("z", deg).painted("metal") for deg in (60, 110, 160, 210, 260, 310)]
-    base = [*(band.painted("white") for band in bands), gallery, rail, *bars, room, dome, porch, roof, door, window]
+    rocks = [
+        ellipsoid(0.42, 0.4, 0.3, 8).moved(0.85).turned("z", deg).painted("metal")
+        for deg in (60, 110, 160, 210, 260, 310)
+    ]
+    base = [
+        *(band.painted("white") for band in bands),
+        gallery,
+        rail,
+        *bars,
+        room,
+        dome,
+        porch,
+        roof,
+        door,
+        window,
+    ]
     return [tower, *base, *(rocks if option else [])]

@@ -31,7 +31,16 @@ def armchair(option: bool) -> list[Shape]:
     feet = legs(0.48, 0.55, 0.36, 0.14, "wood")
     cushion = prism([(-0.35, 0), (0.35, 0), (0.35, 0.6), (-0.35, 0.6)], 0.2, "x").turned("y", -18)
     pillow = cushion.moved(-0.2, 0, 0.95).painted("cream")
-    return [base, seat, back, *ear.mirrored(), *arm.mirrored(), *roll.mirrored(), *feet, *([pillow] if option else [])]
+    return [
+        base,
+        seat,
+        back,
+        *ear.mirrored(),
+        *arm.mirrored(),
+        *roll.mirrored(),
+        *feet,
+        *([pillow] if option else []),
+    ]
 
 
 @kind("sofa", front=True, synonyms=("couch",), option="pillows")
@@ -44,7 +53,9 @@ def sofa(option: bool) -> list[Shape]:
     arm = block((-0.7, 0.65), (1.57, 1.9), (0.2, 1.0))
     roll = cylinder(0.2, 1.4, axis="x", segments=14).moved(-0.02, 1.75, 1.0)
     feet = legs(0.5, 1.65, 0.22, 0.16, "wood")
-    pillow = block((-0.1, 0.1), (-0.3, 0.3), (-0.3, 0.3)).turned("x", 30).turned("y", -15).moved(0.0, 1.05, 1.12)
+    pillow = (
+        block((-0.1, 0.1), (-0.3, 0.3), (-0.3, 0.3)).turned("x", 30).turned("y", -15).moved(0.0, 1.05, 1.12)
+    )
     parts = [base, *seats, *backs, back, *arm.mirrored(), *roll.mirrored(), *feet]
     return parts + (pillow.painted("cream").mirrored() if option else [])
 
@@ -72,7 +83,9 @@ def table(option: bool) -> list[Shape]:
     """A rectangular top on four legs."""
     top = block((-0.75, 0.75), (-1.15, 1.15), (1.1, 1.22))
     apron = block((-0.6, 0.6), (-1.0, 1.0), (0.92, 1.12))
-    bowl = lathe([(0, 1.22), (0.16, 1.22), (0.34, 1.36), (0.42, 1.52), (0.36, 1.52), (0, 1.42)], 16).painted("metal")
+    bowl = lathe([(0, 1.22), (0.16, 1.22), (0.34, 1.36), (0.42, 1.52), (0.36, 1.52), (0, 1.42)], 16).painted(
+        "metal"
+    )
     spots = [(0.16, 0.02, "red"), (-0.12, 0.15, "orange"), (-0.08, -0.16, "leaf")]
     fruit = [sphere(0.17, 12).moved(x, y, 1.56).painted(paint) for x, y, paint in spots]
     return [top, apron, *legs(0.62, 1.02, 1.1, 0.16, "main"), *([bowl, *fruit] if option else [])]
@@ -81,13 +94,33 @@ def table(option: bool) -> list[Shape]:
 @kind("lamp", front=False, option="tassels")
 def lamp(option: bool) -> list[Shape]:
     """A table lamp: a wide shade on a turned foot."""
-    foot = lathe([(0, 0), (0.42, 0), (0.42, 0), (0.42, 0.08), (0.15, 0.16), (0.1, 0.3), (0.22, 0.5), (0.24, 0.62), (0.12, 0.85),
-                  (0.06, 1.0), (0.05, 1.25)], 16).painted("wood")
+    foot = lathe(
+        [
+            (0, 0),
+            (0.42, 0),
+            (0.42, 0),
+            (0.42, 0.08),
+            (0.15, 0.16),
+            (0.1, 0.3),
+            (0.22, 0.5),
+            (0.24, 0.62),
+            (0.12, 0.85),
+            (0.06, 1.0),
+            (0.05, 1.25),
+        ],
+        16,
+    ).painted("wood")
     shade = lathe([(0.62, 1.15), (0.36, 1.95), (0.36, 1.95), (0, 1.97)], 20)
-    inside = lathe([(0, 1.28), (0.61, 1.16)], 20).painted("lamp")
+    inside = cylinder(0.6, 0.04, segments=20).moved(z=1.19).painted("lamp")
     knob = sphere(0.07, 10).moved(z=2.02).painted("wood")
     tassel = ellipsoid(0.045, 0.045, 0.12, 8).moved(0.58, 0, 1.06).painted("yellow")
-    return [foot, shade, inside, knob, *([tassel.turned("z", deg) for deg in range(0, 360, 36)] if option else [])]
+    return [
+        foot,
+        shade,
+        inside,
+        knob,
+        *([tassel.turned("z", deg) for deg in range(0, 360, 36)] if option else []),
+    ]
 
 
 @kind("television", front=True, synonyms=("tv",), option="an antenna")
@@ -98,7 +131,9 @@ def television(option: bool) -> list[Shape]:
     hump = hump.turned("y", -90).moved(-0.3, 0, 1.2).painted("dark")
     bezel = block((0.36, 0.45), (-0.88, 0.5), (0.64, 1.76)).painted("dark")
     screen = ellipsoid(0.1, 0.62, 0.48, 16).moved(0.44, -0.19, 1.2).painted("glass")
-    dials = [cylinder(0.13, 0.12, axis="x", segments=12).moved(0.44, 0.75, z).painted("lamp") for z in (1.55, 1.2)]
+    dials = [
+        cylinder(0.13, 0.12, axis="x", segments=12).moved(0.44, 0.75, z).painted("lamp") for z in (1.55, 1.2)
+    ]
     speaker = block((0.36, 0.44), (0.6, 0.9), (0.66, 0.95)).painted("dark")
     leg = tube([(0.2, 0.7, 0.55), (0.35, 0.9, 0.0)], [0.09, 0.05], 8).painted("wood")
     feet = [s for side in leg.mirrored("x") for s in side.mirrored()]
@@ -118,17 +153,22 @@ def piano(option: bool) -> list[Shape]:
     cheeks = block((0.0, 0.72), (1.06, 1.2), (1.0, 1.3)).mirrored()
     legs_ = block((0.55, 0.7), (1.03, 1.18), (0, 1.0)).mirrored()
     keys = block((0.1, 0.7), (-1.05, 1.05), (1.08, 1.18)).painted("white")
-    sharps = [block((0.12, 0.45), (y - 0.05, y + 0.05), (1.15, 1.26)).painted("black")
-              for y in np.linspace(-0.93, 0.93, 14) if round((y + 0.93) / 0.143) % 7 not in (2, 6)]
+    sharps = [
+        block((0.12, 0.45), (y - 0.05, y + 0.05), (1.15, 1.26)).painted("black")
+        for y in np.linspace(-0.93, 0.93, 14)
+        if round((y + 0.93) / 0.143) % 7 not in (2, 6)
+    ]
     fall = block((0.06, 0.16), (-1.05, 1.05), (1.18, 1.4)).painted("black")
     stand = slab((0.2, 1.45), (0.12, 1.85), 0.9, 0.05).painted("white")
     pedals = [block((0.1, 0.3), (y - 0.05, y + 0.05), (0.08, 0.14)).painted("yellow") for y in (-0.2, 0, 0.2)]
     back = block((-0.54, -0.46), (-1.05, 1.05), (0.15, 1.85)).painted("wood")
     beams = [block((-0.6, -0.46), (y - 0.06, y + 0.06), (0.15, 1.85)) for y in (-0.9, -0.3, 0.3, 0.9)]
     parts = [case, lid, shelf, *cheeks, *legs_, keys, *sharps, fall, stand, *pedals, back, *beams]
-    stool = [cylinder(0.36, 0.16, segments=16).moved(1.25, 0, 0.68).painted("black"),
-             cylinder(0.09, 0.6, segments=10).moved(1.25, 0, 0.32).painted("wood"),
-             cylinder(0.28, 0.08, segments=14).moved(1.25, 0, 0.04).painted("wood")]
+    stool = [
+        cylinder(0.36, 0.16, segments=16).moved(1.25, 0, 0.68).painted("black"),
+        cylinder(0.09, 0.6, segments=10).moved(1.25, 0, 0.32).painted("wood"),
+        cylinder(0.28, 0.08, segments=14).moved(1.25, 0, 0.04).painted("wood"),
+    ]
     return parts + (stool if option else [])
 
 
@@ -138,15 +178,28 @@ def clock(option: bool) -> list[Shape]:
     drum = cylinder(1.0, 0.7, axis="x", segments=24)
     ring = torus(0.95, 0.1, "x", 24, 8).moved(0.35)
     face = cylinder(0.86, 0.06, axis="x", segments=24).moved(0.37).painted("white")
-    marks = [block((0.38, 0.42), (-0.05, 0.05), (0.6, 0.8)).turned("x", deg).painted("black") for deg in range(0, 360, 30)]
-    hands = [block((0.4, 0.46), (-0.06, 0.06), (-0.1, 0.7)).turned("x", 60), block((0.4, 0.45), (-0.07, 0.07), (-0.1, 0.5)).turned("x", -50)]
+    marks = [
+        block((0.38, 0.42), (-0.05, 0.05), (0.6, 0.8)).turned("x", deg).painted("black")
+        for deg in range(0, 360, 30)
+    ]
+    hands = [
+        block((0.4, 0.46), (-0.06, 0.06), (-0.1, 0.7)).turned("x", 60),
+        block((0.4, 0.45), (-0.07, 0.07), (-0.1, 0.5)).turned("x", -50),
+    ]
     pin = cylinder(0.1, 0.14, axis="x", segments=10).moved(0.41).painted("red")
     plate = cylinder(0.72, 0.06, axis="x", segments=18).moved(-0.36).painted("dark")
-    key = [block((-0.6, -0.35), (-0.05, 0.05), (-0.05, 0.05)), block((-0.66, -0.55), (-0.28, 0.28), (-0.1, 0.1))]
+    key = [
+        block((-0.6, -0.35), (-0.05, 0.05), (-0.05, 0.05)),
+        block((-0.66, -0.55), (-0.28, 0.28), (-0.1, 0.1)),
+    ]
     foot = tube([(0, 0.55, -0.7), (0, 0.8, -1.2)], [0.16, 0.1], 10).painted("metal").mirrored()
     parts = [drum, ring, face, *marks, *(hand.painted("black") for hand in hands), pin, plate]
     parts += [*(part.painted("yellow") for part in key), *foot]
-    bell = lathe([(0, 0), (0.42, 0), (0.42, 0), (0.38, 0.2), (0.2, 0.34), (0, 0.38)], 14).moved(z=1.06).painted("metal")
+    bell = (
+        lathe([(0, 0), (0.42, 0), (0.42, 0), (0.38, 0.2), (0.2, 0.34), (0, 0.38)], 14)
+        .moved(z=1.06)
+        .painted("metal")
+    )
     bells = [bell.turned("x", deg) for deg in (32, -32)]
     handle = tube(arc(1.45, 60, 120, "yz", 8), 0.06, 8).painted("dark")
     return parts + ([*bells, handle] if option else [])

@@ -39,7 +39,7 @@ def slab(start: Vector, end: Vector, width: float, thickness: float = 0.06) -> S
 
 
 def tapered(shape: Shape, x: float, y: float) -> Shape:
-    """The shape with its foot scaled by these factors about the Z axis, growing back to full size at its top."""
+    """The shape with its foot scaled by these factors about the Z axis, growing to full size at its top."""
     v = shape.vertices
     height = (v[:, 2:] - v[:, 2].min()) / np.ptp(v[:, 2])
     factors = np.concatenate([x + (1 - x) * height, y + (1 - y) * height, np.ones_like(height)], 1)

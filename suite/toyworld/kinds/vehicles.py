@@ -38,7 +38,16 @@ def truck(option: bool) -> list[Shape]:
     rails = [block((-2.6, 0.7), (0.82, 0.9), (z, z + 0.2)) for z in (0.9, 1.2)]
     posts = [block((x - 0.06, x + 0.06), (0.8, 0.94), (0.75, 1.45)) for x in (-2.54, -1.5, -0.4, 0.64)]
     ends = [block((x, x + 0.08), (-0.86, 0.86), (0.75, 1.4)) for x in (-2.6, 0.62)]
-    parts = [cab, screen, windows, grille, frame, bed, *ends, *(s for p in rails + posts for s in p.mirrored())]
+    parts = [
+        cab,
+        screen,
+        windows,
+        grille,
+        frame,
+        bed,
+        *ends,
+        *(s for p in rails + posts for s in p.mirrored()),
+    ]
     parts += lamps(2.3, 0.63, 0.85, 0.18, "lamp") + lamps(-2.6, 0.6, 0.98, 0.16, "red")
     parts += wheels(1.55, 0.75, 0.48, 0.34) + wheels(-0.9, 0.75, 0.48, 0.34) + wheels(-2.0, 0.75, 0.48, 0.34)
     places = [(-0.54, 1.07), (0, 1.07), (0.54, 1.07), (-0.27, 1.54), (0.27, 1.54), (0, 2.0)]
@@ -51,7 +60,10 @@ def bus(option: bool) -> list[Shape]:
     """A long box with a row of windows."""
     body = block((-3, 3), (-0.9, 0.9), (0.4, 2.3))
     roof = prism([(-0.9, 2.3), (0.9, 2.3), (0.7, 2.5), (-0.7, 2.5)], 5.9, "x")
-    windows = [block((x, x + 0.72), (-0.94, 0.94), (1.35, 2.05)).painted("glass") for x in np.arange(-2.75, 2.2, 0.94)]
+    windows = [
+        block((x, x + 0.72), (-0.94, 0.94), (1.35, 2.05)).painted("glass")
+        for x in np.arange(-2.75, 2.2, 0.94)
+    ]
     band = block((-3.02, 3.02), (-0.92, 0.92), (0.85, 1.0)).painted("white")
     screen = block((2.98, 3.06), (-0.78, 0.78), (1.2, 2.15)).painted("glass")
     sign = block((2.98, 3.08), (-0.5, 0.5), (2.2, 2.42)).painted("lamp")
@@ -71,8 +83,15 @@ def train(option: bool) -> list[Shape]:
     boiler = cylinder(0.72, 3.2, axis="x", segments=18).moved(0.7, 0, 1.6)
     door = cylinder(0.6, 0.16, axis="x", segments=18).moved(2.33, 0, 1.6).painted("dark")
     lamp = cylinder(0.24, 0.2, axis="x", segments=12).moved(2.48, 0, 1.85).painted("lamp")
-    bands = [cylinder(0.75, 0.12, axis="x", segments=18).moved(x, 0, 1.6).painted("yellow") for x in (0.1, 1.1, 2.1)]
-    chimney = lathe([(0, 0), (0.2, 0), (0.2, 0.7), (0.4, 1.1), (0.4, 1.1), (0, 1.1)], 14).moved(1.8, 0, 2.2).painted("black")
+    bands = [
+        cylinder(0.75, 0.12, axis="x", segments=18).moved(x, 0, 1.6).painted("yellow")
+        for x in (0.1, 1.1, 2.1)
+    ]
+    chimney = (
+        lathe([(0, 0), (0.2, 0), (0.2, 0.7), (0.4, 1.1), (0.4, 1.1), (0, 1.1)], 14)
+        .moved(1.8, 0, 2.2)
+        .painted("black")
+    )
     dome = ellipsoid(0.34, 0.34, 0.45, 14).moved(0.5, 0, 2.3).painted("yellow")
     cab = block((-2.1, -0.7), (-0.9, 0.9), (0.7, 2.7))
     windows = block((-1.75, -1.0), (-0.95, 0.95), (1.9, 2.45)).painted("glass")
@@ -98,12 +117,16 @@ def airplane(option: bool) -> list[Shape]:
     fin = prism([(-1.35, 0.2), (-2.2, 0.2), (-2.5, 1.25), (-2.1, 1.25)], 0.12)
     stripe = prism([(-2.0, 0.72), (-2.33, 0.72), (-2.5, 1.27), (-2.1, 1.27)], 0.15).painted("white")
     cockpit = ellipsoid(0.3, 0.34, 0.22, 14).moved(1.85, 0, 0.22).painted("dark")
-    windows = [block((x, x + 0.2), (-0.46, 0.46), (0.06, 0.24)).painted("dark") for x in np.arange(-0.9, 1.4, 0.4)]
+    windows = [
+        block((x, x + 0.2), (-0.46, 0.46), (0.06, 0.24)).painted("dark") for x in np.arange(-0.9, 1.4, 0.4)
+    ]
     engine = cylinder(0.22, 0.8, axis="x", segments=14).moved(0.25, 1.05, -0.36).painted("metal")
     intake = cylinder(0.16, 0.05, axis="x", segments=12).moved(0.66, 1.05, -0.36).painted("black")
     parts = [fuselage, *wing.mirrored(), *tail.mirrored(), fin, stripe, cockpit, *windows]
     parts += [*engine.mirrored(), *intake.mirrored()]
-    blades = [box(0.06, 0.13, 1.3).turned("x", deg).moved(0.74, 1.05, -0.36).painted("black") for deg in (45, 135)]
+    blades = [
+        box(0.06, 0.13, 1.3).turned("x", deg).moved(0.74, 1.05, -0.36).painted("black") for deg in (45, 135)
+    ]
     hub = cone(0.15, 0.3, "x", 12).moved(0.8, 1.05, -0.36).painted("yellow")
     return parts + ([s for part in [*blades, hub] for s in part.mirrored()] if option else [])
 
@@ -116,7 +139,9 @@ def helicopter(option: bool) -> list[Shape]:
     door = ellipsoid(0.3, 0.7, 0.36, 14).moved(-0.15, 0, 0.1).painted("glass")
     boom = tube([(-0.7, 0, 0.15), (-2.3, 0, 0.4)], [0.4, 0.17], 12)
     fin = prism([(-1.95, 0.3), (-2.4, 0.3), (-2.65, 1.2), (-2.25, 1.2)], 0.14)
-    rotor = [box(0.05, 0.04, 0.85).turned("y", deg).moved(-2.42, 0.14, 0.8).painted("dark") for deg in (30, 120)]
+    rotor = [
+        box(0.05, 0.04, 0.85).turned("y", deg).moved(-2.42, 0.14, 0.8).painted("dark") for deg in (30, 120)
+    ]
     mast = cylinder(0.14, 0.5, segments=10).moved(0, 0, 0.9).painted("dark")
     blades = [box(3.7, 0.24, 0.06).turned("z", deg).moved(0, 0, 1.15).painted("dark") for deg in (35, 125)]
     skid = tube([(1.25, 0.62, -0.95), (1.0, 0.62, -1.1), (-1.0, 0.62, -1.1)], 0.08, 8).painted("metal")
@@ -157,8 +182,10 @@ def rocket(option: bool) -> list[Shape]:
     frame = block((0.4, 0.63), (-0.31, 0.31), (0.3, 1.35)).painted("metal")
     hatch = block((0.4, 0.66), (-0.22, 0.22), (0.3, 1.25)).painted("white")
     nozzle = cylinder(0.42, 0.4, 0.28, segments=14).moved(z=-0.18).painted("metal")
-    flames = [cylinder(0.06, 1.4, 0.42, segments=12).moved(z=-1.05).painted("orange"),
-              cylinder(0.04, 0.9, 0.46, segments=12).moved(z=-0.8).painted("yellow")]
+    flames = [
+        cylinder(0.06, 1.4, 0.42, segments=12).moved(z=-1.05).painted("orange"),
+        cylinder(0.04, 0.9, 0.46, segments=12).moved(z=-0.8).painted("yellow"),
+    ]
     fins = [fin.turned("z", deg) for deg in (60, 180, 300)]
     return [body, nose, *fins, ring, window, frame, hatch, nozzle, *(flames if option else [])]
 
@@ -187,9 +214,21 @@ def tractor(option: bool) -> list[Shape]:
 def tank(option: bool) -> list[Shape]:
     """Tracks, a turret and a gun that points ahead."""
     hull = prism([(-1.9, 0.55), (-1.75, 1.15), (1.3, 1.15), (2.1, 0.75), (1.7, 0.35), (-1.7, 0.35)], 1.5)
-    shape = [(-1.9, 0.25), (-2.1, 0.6), (-1.9, 0.9), (1.9, 0.9), (2.15, 0.6), (1.8, 0.25), (1.5, 0), (-1.6, 0)]
+    shape = [
+        (-1.9, 0.25),
+        (-2.1, 0.6),
+        (-1.9, 0.9),
+        (1.9, 0.9),
+        (2.15, 0.6),
+        (1.8, 0.25),
+        (1.5, 0),
+        (-1.6, 0),
+    ]
     track = prism(shape, 0.5).moved(y=0.95).painted("dark")
-    rollers = [cylinder(0.25, 0.56, axis="y", segments=12).moved(x, 0.95, 0.35) for x in (-1.35, -0.68, 0, 0.68, 1.35)]
+    rollers = [
+        cylinder(0.25, 0.56, axis="y", segments=12).moved(x, 0.95, 0.35)
+        for x in (-1.35, -0.68, 0, 0.68, 1.35)
+    ]
     guard = block((-2.0, 1.9), (0.68, 1.24), (0.9, 1.02))
     turret = cylinder(0.85, 0.65, 0.62, segments=16).scaled(1.15, 0.95, 1).moved(-0.25, 0, 1.45)
     barrel = tube([(0.3, 0, 1.5), (2.6, 0, 1.6)], 0.12, 10).painted("dark")
@@ -207,7 +246,16 @@ def tank(option: bool) -> list[Shape]:
 @kind("hot-air balloon", front=False, synonyms=("balloon",), option="sandbags")
 def hot_air_balloon(option: bool) -> list[Shape]:
     """An envelope over a basket."""
-    profile = [(0.3, 1.3), (0.55, 1.65), (1.1, 2.35), (1.4, 3.0), (1.45, 3.5), (1.25, 4.1), (0.75, 4.6), (0, 4.8)]
+    profile = [
+        (0.3, 1.3),
+        (0.55, 1.65),
+        (1.1, 2.35),
+        (1.4, 3.0),
+        (1.45, 3.5),
+        (1.25, 4.1),
+        (0.75, 4.6),
+        (0, 4.8),
+    ]
     envelope = lathe(profile, 20)
     mouth = lathe([(0, 1.3), (0.3, 1.3), (0.3, 1.3), (0.42, 1.5), (0.42, 1.5), (0, 1.5)], 16).painted("dark")
     band = lathe([(1.38, 2.9), (1.46, 3.0), (1.5, 3.5), (1.42, 3.65)], 20).painted("second")
