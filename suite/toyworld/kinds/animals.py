@@ -5,7 +5,19 @@ from dataclasses import replace
 import numpy as np
 
 from suite.toyworld.kinds.registry import kind
-from suite.toyworld.shapes import Shape, arc, box, cone, cylinder, ellipsoid, extrude, lathe, sphere, torus, tube
+from suite.toyworld.shapes import (
+    Shape,
+    arc,
+    box,
+    cone,
+    cylinder,
+    ellipsoid,
+    extrude,
+    lathe,
+    sphere,
+    torus,
+    tube,
+)
 
 
 def _eyes(x: float, y: float, z: float, radius: float) -> list[Shape]:
@@ -31,7 +43,16 @@ def duck(option: bool) -> list[Shape]:
     head = sphere(0.24, 16).moved(0.32, 0, 0.83)
     beak = ellipsoid(0.22, 0.15, 0.055, 14).moved(0.6, 0, 0.78).painted("orange")
     scarf = torus(0.18, 0.055, segments=18, around=8).moved(0.3, 0, 0.63).painted("second")
-    return [body, tail, *wing.mirrored(), neck, head, beak, *_eyes(0.48, 0.12, 0.92, 0.075), *([scarf] if option else [])]
+    return [
+        body,
+        tail,
+        *wing.mirrored(),
+        neck,
+        head,
+        beak,
+        *_eyes(0.48, 0.12, 0.92, 0.075),
+        *([scarf] if option else []),
+    ]
 
 
 @kind("dog", front=True, synonyms=("puppy",), option="a collar")
@@ -58,11 +79,20 @@ def cat(option: bool) -> list[Shape]:
     paw = ellipsoid(0.13, 0.09, 0.06, 12).moved(0.3, 0.13, 0.06)
     head = ellipsoid(0.22, 0.27, 0.22, 16).moved(0.08, 0, 0.85)
     ear = cone(0.12, 0.26, segments=10).scaled(x=0.6).turned("x", -20).moved(0.06, 0.17, 1.08)
-    inner = cone(0.075, 0.17, segments=8).scaled(x=0.4).turned("x", -20).moved(0.115, 0.165, 1.06).painted("pink")
+    inner = (
+        cone(0.075, 0.17, segments=8).scaled(x=0.4).turned("x", -20).moved(0.115, 0.165, 1.06).painted("pink")
+    )
     muzzle = ellipsoid(0.06, 0.11, 0.07, 12).moved(0.28, 0, 0.77).painted("white")
     nose = sphere(0.04, 8).moved(0.33, 0, 0.81).painted("pink")
     whisker = tube([(0.3, 0.06, 0.78), (0.28, 0.4, 0.82)], 0.012, 5).painted("dark")
-    path = [(-0.22, 0, 0.08), (-0.4, 0, 0.06), (-0.54, 0, 0.2), (-0.54, 0, 0.42), (-0.45, 0, 0.58), (-0.5, 0, 0.76)]
+    path = [
+        (-0.22, 0, 0.08),
+        (-0.4, 0, 0.06),
+        (-0.54, 0, 0.2),
+        (-0.54, 0, 0.42),
+        (-0.45, 0, 0.58),
+        (-0.5, 0, 0.76),
+    ]
     tail = tube(path, [0.08, 0.08, 0.075, 0.07, 0.065, 0.05], 10)
     cushion = ellipsoid(0.58, 0.48, 0.1, 18).moved(-0.08, 0, -0.06).painted("pink")
     return [body, *leg.mirrored(), *paw.mirrored(), head, *ear.mirrored(), *inner.mirrored(), muzzle, nose,
@@ -77,7 +107,9 @@ def elephant(option: bool) -> list[Shape]:
     trunk = [(0.68, 0, 0.84), (0.84, 0, 0.7), (0.88, 0, 0.45), (0.88, 0, 0.22), (1.0, 0, 0.12)]
     trunk = tube(trunk, [0.14, 0.12, 0.1, 0.08, 0.07], 12)
     ear = ellipsoid(0.05, 0.28, 0.32, 16).turned("z", 25).moved(0.4, 0.44, 0.88)
-    tusk = tube([(0.66, 0.14, 0.72), (0.8, 0.17, 0.6), (0.95, 0.17, 0.62)], [0.05, 0.045, 0.015], 8).painted("white")
+    tusk = tube([(0.66, 0.14, 0.72), (0.8, 0.17, 0.6), (0.95, 0.17, 0.62)], [0.05, 0.045, 0.015], 8).painted(
+        "white"
+    )
     tail = tube([(-0.54, 0, 0.78), (-0.66, 0, 0.66), (-0.68, 0, 0.42)], 0.03, 8)
     tuft = sphere(0.06, 8).moved(-0.68, 0, 0.4).painted("dark")
     blanket = cylinder(0.375, 0.4, axis="x", segments=24).moved(-0.08, 0, 0.69).painted("second")
@@ -101,7 +133,9 @@ def rabbit(option: bool) -> list[Shape]:
     muzzle = ellipsoid(0.06, 0.1, 0.07, 12).moved(0.54, 0, 0.58).painted("white")
     nose = sphere(0.045, 10).moved(0.59, 0, 0.63).painted("pink")
     root = cone(0.09, 0.4, "x", 12).scaled(x=-1).moved(0.68, 0, 0.12).turned("z", 12).painted("orange")
-    leaves = [tube([(0.86, 0.15, 0.12), (1.03, 0.18 + y, 0.2)], 0.035, 6).painted("leaf") for y in (-0.08, 0, 0.08)]
+    leaves = [
+        tube([(0.86, 0.15, 0.12), (1.03, 0.18 + y, 0.2)], 0.035, 6).painted("leaf") for y in (-0.08, 0, 0.08)
+    ]
     return [body, *thigh.mirrored(), *foot.mirrored(), *paw.mirrored(), head, *ears[0].mirrored(), *ears[1].mirrored(),
             tail, muzzle, nose, *_eyes(0.5, 0.12, 0.73, 0.065), *([root, *leaves] if option else [])]  # fmt: skip
 
@@ -148,7 +182,13 @@ def fish(option: bool) -> list[Shape]:
     lower = upper.moved(z=-0.42).scaled(z=-1).moved(z=0.38)
     dorsal = extrude([(0.0, 0.24), (0.0, -0.26), (0.26, -0.32), (0.2, 0.0)], 0.06).moved(0, 0, 0.62)
     ventral = extrude([(0.0, 0.08), (-0.2, -0.14), (0.0, -0.12)], 0.06).moved(0.05, 0, 0.14)
-    fin = ellipsoid(0.16, 0.03, 0.09, 12).turned("y", -20).moved(-0.14, 0, 0).turned("z", -38).moved(0.12, 0.18, 0.33)
+    fin = (
+        ellipsoid(0.16, 0.03, 0.09, 12)
+        .turned("y", -20)
+        .moved(-0.14, 0, 0)
+        .turned("z", -38)
+        .moved(0.12, 0.18, 0.33)
+    )
     lips = torus(0.06, 0.035, "x", 12, 8).moved(0.45, 0, 0.36).painted("pink")
     return [body, upper, lower, dorsal, ventral, *fin.mirrored(), lips, *_eyes(0.3, 0.13, 0.5, 0.08)]
 
@@ -156,7 +196,9 @@ def fish(option: bool) -> list[Shape]:
 @kind("turtle", front=True, synonyms=("tortoise",), option="a flag")
 def turtle(option: bool) -> list[Shape]:
     """A domed shell of the main colour; a pale head on a neck, four flippers and a pointed tail."""
-    shell = lathe([(0, 0.12), (0.46, 0.12), (0.46, 0.2), (0.42, 0.4), (0.28, 0.58), (0.1, 0.65), (0, 0.66)], 20)
+    shell = lathe(
+        [(0, 0.12), (0.46, 0.12), (0.46, 0.2), (0.42, 0.4), (0.28, 0.58), (0.1, 0.65), (0, 0.66)], 20
+    )
     rim = torus(0.45, 0.075, segments=24, around=8).moved(z=0.18)
     shell, rim = (s.scaled(x=1.12, y=0.95) for s in (shell, rim))
     neck = tube([(0.4, 0, 0.2), (0.6, 0, 0.28), (0.66, 0, 0.4)], 0.08, 12).painted("cream")
@@ -179,12 +221,20 @@ def frog(option: bool) -> list[Shape]:
     mouth = tube(np.array([(0.3, 0, 0)]) + arc(0.29, -75, 75, "xy", 12) * [0.93, 1.1, 0], 0.028, 6)
     mouth = mouth.moved(z=0.45).painted("dark")
     bump = sphere(0.13, 14).moved(0.28, 0.19, 0.65)
-    hind = tube([(-0.24, 0.2, 0.2), (0.08, 0.48, 0.38), (-0.2, 0.52, 0.06), (0.16, 0.6, 0.04)], [0.16, 0.1, 0.07, 0.06], 10)
+    hind = tube(
+        [(-0.24, 0.2, 0.2), (0.08, 0.48, 0.38), (-0.2, 0.52, 0.06), (0.16, 0.6, 0.04)],
+        [0.16, 0.1, 0.07, 0.06],
+        10,
+    )
     fore = tube([(0.24, 0.22, 0.36), (0.34, 0.32, 0.16), (0.42, 0.34, 0.03)], [0.1, 0.07, 0.06], 10)
     toes = ellipsoid(0.15, 0.12, 0.035, 12)
     toes = [toes.moved(0.2, 0.6, 0.035), toes.moved(0.48, 0.36, 0.035)]
-    band = lathe([(0.13, 0), (0.15, 0.12), (0.15, 0.12), (0, 0.12)], 14).moved(0.12, 0, 0.64).painted("yellow")
-    tips = [cone(0.05, 0.14, segments=6).moved(0.12).turned("z", 72 * k).moved(0.12, 0, 0.82) for k in range(5)]
+    band = (
+        lathe([(0.13, 0), (0.15, 0.12), (0.15, 0.12), (0, 0.12)], 14).moved(0.12, 0, 0.64).painted("yellow")
+    )
+    tips = [
+        cone(0.05, 0.14, segments=6).moved(0.12).turned("z", 72 * k).moved(0.12, 0, 0.82) for k in range(5)
+    ]
     return [body, head, mouth, *bump.mirrored(), *hind.mirrored(), *fore.mirrored(), *toes[0].mirrored(),
             *toes[1].mirrored(), *_eyes(0.36, 0.2, 0.67, 0.1),
             *([band, *(t.painted("yellow") for t in tips)] if option else [])]  # fmt: skip
@@ -201,6 +251,9 @@ def snail(option: bool) -> list[Shape]:
     turns = np.linspace(0, 1, 27)
     angle, reach = -0.5 - 4.4 * np.pi * turns, 0.4 * (1 - turns) ** 0.8
     coil = np.stack([reach * np.cos(angle), 0 * turns, reach * np.sin(angle)], 1) + [-0.12, 0, 0.58]
-    shells = [tube(coil + [[0, s * 0.14, 0]] * (1 + turns[:, None]) * [0, 1, 0], 0.155 - 0.1 * turns, 12) for s in (1, -1)]
+    shells = [
+        tube(coil + [[0, s * 0.14, 0]] * (1 + turns[:, None]) * [0, 1, 0], 0.155 - 0.1 * turns, 12)
+        for s in (1, -1)
+    ]
     core = ellipsoid(0.42, 0.22, 0.42, 16).moved(-0.12, 0, 0.58)
     return [foot, head, *stalk.mirrored(), mouth, core, *shells, *_eyes(0.72, 0.12, 0.76, 0.07)]

@@ -25,7 +25,9 @@ def donut(option: bool) -> list[Shape]:
 @kind("ice cream", front=False, synonyms=("ice cream cone",), option="a cherry")
 def ice_cream(option: bool) -> list[Shape]:
     """Two scoops of the main colour in a wafer cone."""
-    wafer = lathe([(0, 0), (0.05, 0.0), (0.25, 0.55), (0.28, 0.55), (0.28, 0.62), (0.28, 0.62), (0, 0.6)], 16).painted("wood")
+    wafer = lathe(
+        [(0, 0), (0.05, 0.0), (0.25, 0.55), (0.28, 0.55), (0.28, 0.62), (0.28, 0.62), (0, 0.6)], 16
+    ).painted("wood")
     lower, upper = sphere(0.31, 18).moved(z=0.78), sphere(0.25, 16).moved(z=1.13)
     drip = [ellipsoid(0.09, 0.09, 0.1, 10).moved(0.26, 0, 0.64).turned("z", 60 * k) for k in range(6)]
     cherry = sphere(0.1, 12).moved(z=1.45).painted("red")
@@ -51,10 +53,27 @@ def cake(option: bool) -> list[Shape]:
 @kind("apple", front=False, option="a bite")
 def apple(option: bool) -> list[Shape]:
     """A ball, narrower below and dented above, with a stalk and a leaf."""
-    profile = [(0, 0.06), (0.12, 0.0), (0.24, 0.04), (0.38, 0.22), (0.46, 0.48), (0.42, 0.72), (0.28, 0.86), (0.12, 0.83), (0, 0.72)]
+    profile = [
+        (0, 0.06),
+        (0.12, 0.0),
+        (0.24, 0.04),
+        (0.38, 0.22),
+        (0.46, 0.48),
+        (0.42, 0.72),
+        (0.28, 0.86),
+        (0.12, 0.83),
+        (0, 0.72),
+    ]
     body = lathe(profile, 20)
     stalk = tube([(0, 0, 0.7), (0.02, 0, 0.92), (0.08, 0, 1.06)], [0.03, 0.03, 0.045], 8).painted("wood")
-    leaf = ellipsoid(0.19, 0.1, 0.03, 12).moved(0.2).turned("y", -25).turned("z", 120).moved(0.02, 0, 0.92).painted("leaf")
+    leaf = (
+        ellipsoid(0.19, 0.1, 0.03, 12)
+        .moved(0.2)
+        .turned("y", -25)
+        .turned("z", 120)
+        .moved(0.02, 0, 0.92)
+        .painted("leaf")
+    )
     bite = sphere(0.2, 14).scaled(x=0.35).moved(0.41, 0, 0.52).turned("z", 20).painted("cream")
     return [body, stalk, leaf, *([bite] if option else [])]
 
@@ -63,7 +82,9 @@ def apple(option: bool) -> list[Shape]:
 def burger(option: bool) -> list[Shape]:
     """Two halves of a bun of the main colour with lettuce, meat and cheese between."""
     lower = lathe([(0, 0), (0.42, 0), (0.48, 0.08), (0.48, 0.17), (0.48, 0.17), (0, 0.17)], 20)
-    upper = lathe([(0, 0.38), (0.5, 0.38), (0.5, 0.38), (0.5, 0.46), (0.42, 0.62), (0.26, 0.71), (0, 0.74)], 20)
+    upper = lathe(
+        [(0, 0.38), (0.5, 0.38), (0.5, 0.38), (0.5, 0.46), (0.42, 0.62), (0.26, 0.71), (0, 0.74)], 20
+    )
     meat = cylinder(0.5, 0.1, segments=20).moved(z=0.22).painted("dark")
     cheese = box(0.76, 0.76, 0.03).turned("z", 20).moved(z=0.285).painted("yellow")
     turn = np.linspace(0, 2 * np.pi, 33)
