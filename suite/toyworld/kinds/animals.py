@@ -20,17 +20,22 @@ from suite.toyworld.shapes import (
 )
 
 
+def _pairs(*shapes: Shape) -> list[Shape]:
+    """Each shape and its mirror image on the other side."""
+    return [side for shape in shapes for side in shape.mirrored()]
+
+
 def _eyes(x: float, y: float, z: float, radius: float) -> list[Shape]:
     """Two white balls with black pupils that look ahead and a little aside."""
     white = sphere(radius, 12).painted("white").moved(x, y, z)
     pupil = ellipsoid(0.4 * radius, 0.68 * radius, 0.68 * radius, 12).painted("black").moved(x=0.8 * radius)
-    return white.mirrored() + pupil.turned("z", 18).moved(x, y, z).mirrored()
+    return _pairs(white, pupil.turned("z", 18).moved(x, y, z))
 
 
 def _legs(x_front: float, x_back: float, y: float, height: float, radius: float) -> list[Shape]:
     """Four straight legs, standing on z = 0."""
     leg = cylinder(radius, height, 0.85 * radius, segments=12).moved(y=y, z=height / 2)
-    return leg.moved(x=x_front).mirrored() + leg.moved(x=x_back).mirrored()
+    return _pairs(leg.moved(x=x_front), leg.moved(x=x_back))
 
 
 @kind("duck", front=True, synonyms=("duckling",), option="a scarf")
@@ -43,16 +48,8 @@ def duck(option: bool) -> list[Shape]:
     head = sphere(0.24, 16).moved(0.32, 0, 0.83)
     beak = ellipsoid(0.22, 0.15, 0.055, 14).moved(0.6, 0, 0.78).painted("orange")
     scarf = torus(0.18, 0.055, segments=18, around=8).moved(0.3, 0, 0.63).painted("second")
-    return [
-        body,
-        tail,
-        *wing.mirrored(),
-        neck,
-        head,
-        beak,
-        *_eyes(0.48, 0.12, 0.92, 0.075),
-        *([scarf] if option else []),
-    ]
+    parts = [body, tail, neck, head, beak, *_eyes(0.48, 0.12, 0.92, 0.075), *_pairs(wing)]
+    return parts + [scarf] if option else parts
 
 
 @kind("dog", front=True, synonyms=("puppy",), option="a collar")
@@ -67,8 +64,9 @@ def dog(option: bool) -> list[Shape]:
     tail = tube([(-0.44, 0, 0.62), (-0.6, 0, 0.78), (-0.66, 0, 1.0)], [0.07, 0.06, 0.03], 10)
     tongue = box(0.12, 0.1, 0.03).turned("y", 35).moved(0.86, 0, 0.77).painted("pink")
     collar = torus(0.155, 0.045, segments=18, around=8).turned("y", 23).moved(0.41, 0, 0.74).painted("second")
-    return [body, neck, head, snout, nose, *ear.mirrored(), tail, tongue, *_legs(0.3, -0.32, 0.13, 0.5, 0.085),
-            *_eyes(0.66, 0.1, 1.04, 0.065), *([collar] if option else [])]  # fmt: skip
+    parts = [body, neck, head, snout, nose, tail, tongue]
+    parts += [*_legs(0.3, -0.32, 0.13, 0.5, 0.085), *_eyes(0.66, 0.1, 1.04, 0.065), *_pairs(ear)]
+    return parts + [collar] if option else parts
 
 
 @kind("cat", front=True, synonyms=("kitten",), option="a cushion")
@@ -95,8 +93,9 @@ def cat(option: bool) -> list[Shape]:
     ]
     tail = tube(path, [0.08, 0.08, 0.075, 0.07, 0.065, 0.05], 10)
     cushion = ellipsoid(0.58, 0.48, 0.1, 18).moved(-0.08, 0, -0.06).painted("pink")
-    return [body, *leg.mirrored(), *paw.mirrored(), head, *ear.mirrored(), *inner.mirrored(), muzzle, nose,
-            *whisker.mirrored(), tail, *_eyes(0.24, 0.11, 0.9, 0.07), *([cushion] if option else [])]  # fmt: skip
+    parts = [body, head, muzzle, nose, tail]
+    parts += [*_eyes(0.24, 0.11, 0.9, 0.07), *_pairs(leg, paw, ear, inner, whisker)]
+    return parts + [cushion] if option else parts
 
 
 @kind("elephant", front=True, option="a blanket")
@@ -114,8 +113,9 @@ def elephant(option: bool) -> list[Shape]:
     tuft = sphere(0.06, 8).moved(-0.68, 0, 0.4).painted("dark")
     blanket = cylinder(0.375, 0.4, axis="x", segments=24).moved(-0.08, 0, 0.69).painted("second")
     blanket = replace(blanket, faces=blanket.faces[blanket.vertices[blanket.faces, 2].max(1) > 0.62])
-    return [body, head, trunk, *ear.mirrored(), *tusk.mirrored(), tail, tuft, *_legs(0.25, -0.34, 0.19, 0.5, 0.14),
-            *_eyes(0.7, 0.14, 0.98, 0.06), *([blanket] if option else [])]  # fmt: skip
+    parts = [body, head, trunk, tail, tuft]
+    parts += [*_legs(0.25, -0.34, 0.19, 0.5, 0.14), *_eyes(0.7, 0.14, 0.98, 0.06), *_pairs(ear, tusk)]
+    return parts + [blanket] if option else parts
 
 
 @kind("rabbit", front=True, synonyms=("bunny",), option="a carrot")
@@ -136,8 +136,9 @@ def rabbit(option: bool) -> list[Shape]:
     leaves = [
         tube([(0.86, 0.15, 0.12), (1.03, 0.18 + y, 0.2)], 0.035, 6).painted("leaf") for y in (-0.08, 0, 0.08)
     ]
-    return [body, *thigh.mirrored(), *foot.mirrored(), *paw.mirrored(), head, *ears[0].mirrored(), *ears[1].mirrored(),
-            tail, muzzle, nose, *_eyes(0.5, 0.12, 0.73, 0.065), *([root, *leaves] if option else [])]  # fmt: skip
+    parts = [body, head, tail, muzzle, nose]
+    parts += [*_eyes(0.5, 0.12, 0.73, 0.065), *_pairs(thigh, foot, paw, ears[0], ears[1])]
+    return parts + [root, *leaves] if option else parts
 
 
 @kind("penguin", front=True, option="a scarf")
@@ -152,8 +153,8 @@ def penguin(option: bool) -> list[Shape]:
     tail = cone(0.13, 0.3, segments=10).scaled(x=0.5).turned("y", -115).moved(-0.32, 0, 0.1)
     scarf = torus(0.19, 0.06, segments=18, around=8).moved(0.01, 0, 0.78).painted("red")
     end = box(0.05, 0.12, 0.3).turned("x", 8).moved(0.28, 0.12, 0.62).painted("red")
-    return [body, belly, head, beak, *flipper.mirrored(), *foot.mirrored(), tail, *_eyes(0.17, 0.09, 1.01, 0.06),
-            *([scarf, end] if option else [])]  # fmt: skip
+    parts = [body, belly, head, beak, tail, *_eyes(0.17, 0.09, 1.01, 0.06), *_pairs(flipper, foot)]
+    return parts + [scarf, end] if option else parts
 
 
 @kind("owl", front=True, option="a branch")
@@ -170,8 +171,8 @@ def owl(option: bool) -> list[Shape]:
     foot = ellipsoid(0.12, 0.1, 0.06, 10).moved(0.14, 0.15, 0.02).painted("orange")
     branch = cylinder(0.075, 1.05, axis="y", segments=12).moved(0.05, 0, -0.1).painted("wood")
     leaf = ellipsoid(0.04, 0.1, 0.16, 10).turned("x", -35).moved(0.05, 0.46, 0.02).painted("leaf")
-    return [body, *disc.mirrored(), *eye.mirrored(), *pupil.mirrored(), beak, *tuft.mirrored(), *wing.mirrored(), tail,
-            *foot.mirrored(), *([branch, leaf] if option else [])]  # fmt: skip
+    parts = [body, beak, tail, *_pairs(disc, eye, pupil, tuft, wing, foot)]
+    return parts + [branch, leaf] if option else parts
 
 
 @kind("fish", front=True)
@@ -190,7 +191,7 @@ def fish(option: bool) -> list[Shape]:
         .moved(0.12, 0.18, 0.33)
     )
     lips = torus(0.06, 0.035, "x", 12, 8).moved(0.45, 0, 0.36).painted("pink")
-    return [body, upper, lower, dorsal, ventral, *fin.mirrored(), lips, *_eyes(0.3, 0.13, 0.5, 0.08)]
+    return [body, upper, lower, dorsal, ventral, lips, *_eyes(0.3, 0.13, 0.5, 0.08), *_pairs(fin)]
 
 
 @kind("turtle", front=True, synonyms=("tortoise",), option="a flag")
@@ -209,8 +210,9 @@ def turtle(option: bool) -> list[Shape]:
     tail = cone(0.08, 0.3, "x", 10).scaled(x=-1).moved(-0.62, 0, 0.12).painted("cream")
     pole = cylinder(0.02, 0.45, segments=8).moved(-0.1, 0, 0.8).painted("dark")
     flag = box(0.3, 0.03, 0.2).moved(-0.26, 0, 0.9).painted("red")
-    return [shell, rim, neck, head, mouth, *legs[0].mirrored(), *legs[1].mirrored(), tail,
-            *_eyes(0.79, 0.09, 0.49, 0.055), *([pole, flag] if option else [])]  # fmt: skip
+    parts = [shell, rim, neck, head, mouth, tail]
+    parts += [*_eyes(0.79, 0.09, 0.49, 0.055), *_pairs(legs[0], legs[1])]
+    return parts + [pole, flag] if option else parts
 
 
 @kind("frog", front=True, synonyms=("toad",), option="a crown")
@@ -235,16 +237,15 @@ def frog(option: bool) -> list[Shape]:
     tips = [
         cone(0.05, 0.14, segments=6).moved(0.12).turned("z", 72 * k).moved(0.12, 0, 0.82) for k in range(5)
     ]
-    return [body, head, mouth, *bump.mirrored(), *hind.mirrored(), *fore.mirrored(), *toes[0].mirrored(),
-            *toes[1].mirrored(), *_eyes(0.36, 0.2, 0.67, 0.1),
-            *([band, *(t.painted("yellow") for t in tips)] if option else [])]  # fmt: skip
+    parts = [body, head, mouth, *_eyes(0.36, 0.2, 0.67, 0.1), *_pairs(bump, hind, fore, toes[0], toes[1])]
+    return parts + [band, *(t.painted("yellow") for t in tips)] if option else parts
 
 
 @kind("snail", front=True)
 def snail(option: bool) -> list[Shape]:
     """A coiled shell of the main colour, carried on a pale foot with two eyes on stalks."""
-    foot = tube([(-0.72, 0, 0.03), (-0.4, 0, 0.08), (0.2, 0, 0.1), (0.48, 0, 0.16), (0.58, 0, 0.36)],
-                [0.02, 0.12, 0.14, 0.12, 0.11], 12).painted("cream")  # fmt: skip
+    path = [(-0.72, 0, 0.03), (-0.4, 0, 0.08), (0.2, 0, 0.1), (0.48, 0, 0.16), (0.58, 0, 0.36)]
+    foot = tube(path, [0.02, 0.12, 0.14, 0.12, 0.11], 12).painted("cream")
     head = sphere(0.125, 14).moved(0.6, 0, 0.39).painted("cream")
     stalk = tube([(0.62, 0.06, 0.45), (0.72, 0.12, 0.74)], 0.03, 8).painted("cream")
     mouth = box(0.03, 0.14, 0.03).moved(0.715, 0, 0.36).painted("dark")
@@ -256,4 +257,4 @@ def snail(option: bool) -> list[Shape]:
         for s in (1, -1)
     ]
     core = ellipsoid(0.42, 0.22, 0.42, 16).moved(-0.12, 0, 0.58)
-    return [foot, head, *stalk.mirrored(), mouth, core, *shells, *_eyes(0.72, 0.12, 0.76, 0.07)]
+    return [foot, head, mouth, core, *shells, *_eyes(0.72, 0.12, 0.76, 0.07), *_pairs(stalk)]

@@ -90,8 +90,9 @@ def burger(option: bool) -> list[Shape]:
     turn = np.linspace(0, 2 * np.pi, 33)
     wave = np.stack([0.48 * np.cos(turn), 0.48 * np.sin(turn), 0.335 + 0.03 * np.sin(8 * turn)], 1)
     lettuce = tube(wave, 0.05, 8).painted("leaf")
-    seeds = [ellipsoid(0.05, 0.03, 0.02, 8).moved(r, 0, z).turned("z", a).painted("white")
-             for r, z, a in [(0.3, 0.7, 51 * k) for k in range(7)] + [(0.13, 0.735, 120 * k) for k in range(3)]]  # fmt: skip
+    places = [(0.3, 0.7, 51 * k) for k in range(7)] + [(0.13, 0.735, 120 * k) for k in range(3)]
+    seed = ellipsoid(0.05, 0.03, 0.02, 8).painted("white")
+    seeds = [seed.moved(radius, 0, z).turned("z", azimuth) for radius, z, azimuth in places]
     return [lower, upper, meat, cheese, lettuce, *(seeds if option else [])]
 
 
@@ -100,6 +101,7 @@ def carrot(option: bool) -> list[Shape]:
     """A long cone, tip down, with rings and a tuft of leaves."""
     root = lathe([(0, 0), (0.06, 0.04), (0.21, 0.6), (0.25, 0.8), (0.19, 0.9), (0, 0.92)], 16)
     rings = [torus(0.06 + 0.24 * z, 0.02, segments=16, around=6).moved(z=z) for z in (0.25, 0.45, 0.65)]
-    leaves = [cone(0.1, 0.4, segments=8).moved(z=0.18).turned("x", tilt).turned("z", turn).moved(z=0.88).painted("leaf")
-              for tilt, turn in [(0, 0), (28, 0), (28, 120), (28, 240)]]  # fmt: skip
+    leaf = cone(0.1, 0.4, segments=8).moved(z=0.18).painted("leaf")
+    leaves = [leaf, *(leaf.turned("x", 28).turned("z", turn) for turn in (0, 120, 240))]
+    leaves = [part.moved(z=0.88) for part in leaves]
     return [root, *rings, *leaves]

@@ -4,8 +4,19 @@ import numpy as np
 
 from suite.toyworld.kinds.registry import kind
 from suite.toyworld.shapes import (
-    Shape, arc, box, cone, cylinder, ellipsoid, extrude, lathe, merge, sphere, torus, tube,
-)  # fmt: skip
+    Shape,
+    arc,
+    box,
+    cone,
+    cylinder,
+    ellipsoid,
+    extrude,
+    lathe,
+    merge,
+    sphere,
+    torus,
+    tube,
+)
 
 
 @kind("teapot", front=True, synonyms=("tea kettle",))
@@ -192,5 +203,5 @@ def rocking_horse(option: bool) -> list[Shape]:
     runner = tube(arc(1.1, 236, 304, steps=12) + [0, 0.19, 1.16], 0.055, 8).painted("wood")
     bar = cylinder(0.04, 0.46, axis="y", segments=8).moved(0.42, 0, 0.92).painted("wood")
     seat = ellipsoid(0.19, 0.2, 0.09, 14).moved(-0.02, 0, 0.81).painted("second")
-    return [body, neck, head, mane, tail, muzzle, bar, *(s for p in [ear, eye, pupil, runner, *legs] for s in p.mirrored()),
-            *([seat] if option else [])]  # fmt: skip
+    pairs = [side for part in (ear, eye, pupil, runner, *legs) for side in part.mirrored()]
+    return [body, neck, head, mane, tail, muzzle, bar, *pairs, *([seat] if option else [])]
