@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-Vector = Sequence[float]
+Number = int | float
+Vector = Sequence[Number] | np.ndarray
+Points = Sequence[Vector] | np.ndarray  # `n 2` or `n 3`
 AXES = {"x": 0, "y": 1, "z": 2}
 
 
@@ -32,16 +34,16 @@ class Shape:
         """The same shape in another paint."""
         return replace(self, paint=paint)
 
-    def moved(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> "Shape":
+    def moved(self, x: Number = 0.0, y: Number = 0.0, z: Number = 0.0) -> "Shape":
         """Translated."""
         return replace(self, vertices=self.vertices + np.array([x, y, z]))
 
-    def scaled(self, x: float = 1.0, y: float = 1.0, z: float = 1.0) -> "Shape":
+    def scaled(self, x: Number = 1.0, y: Number = 1.0, z: Number = 1.0) -> "Shape":
         """Scaled about the origin; an odd number of negative factors mirrors it, and the winding follows."""
         faces = self.faces[:, ::-1] if x * y * z < 0 else self.faces
         return replace(self, vertices=self.vertices * np.array([x, y, z]), faces=faces)
 
-    def turned(self, axis: str, deg: float) -> "Shape":
+    def turned(self, axis: str, deg: Number) -> "Shape":
         """Rotated about a coordinate axis through the origin, counter-clockwise by `deg` seen from its tip."""
         i, j = [(1, 2), (2, 0), (0, 1)][AXES[axis]]
         c, s = np.cos(np.deg2rad(deg)), np.sin(np.deg2rad(deg))
@@ -79,7 +81,7 @@ def merge(shapes: Sequence[Shape], paint: str | None = None) -> Shape:
     return Shape(np.concatenate([s.vertices for s in shapes]), faces, paint or shapes[0].paint)
 
 
-def lathe(profile: Sequence[Vector], segments: int = 24) -> Shape:
+def lathe(profile: Points, segments: int = 24) -> Shape:
     """A surface of revolution about Z.
 
     Args:
@@ -102,30 +104,30 @@ def lathe(profile: Sequence[Vector], segments: int = 24) -> Shape:
     return merge(shapes)
 
 
-def sphere(radius: float = 0.5, segments: int = 20) -> Shape:
+def sphere(radius: Number = 0.5, segments: int = 20) -> Shape:
     """A sphere about the origin."""
     angle = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 1)
     return lathe(np.stack([radius * np.cos(angle).round(12), radius * np.sin(angle)], 1), segments)
 
 
-def ellipsoid(x: float, y: float, z: float, segments: int = 20) -> Shape:
+def ellipsoid(x: Number, y: Number, z: Number, segments: int = 20) -> Shape:
     """An ellipsoid about the origin with these half axes."""
     return sphere(1.0, segments).scaled(x, y, z)
 
 
-def cylinder(radius: float, height: float, top: float | None = None, axis: str = "z", segments: int = 24) -> Shape:
+def cylinder(radius: Number, height: Number, top: Number | None = None, axis: str = "z", segments: int = 24) -> Shape:
     """A closed cylinder, or a cone or its frustum where `top` is another radius, about the origin along an axis."""
     top, h = radius if top is None else top, height / 2
     profile = [(0, -h), (radius, -h), (radius, -h), (top, h)] + ([(top, h), (0, h)] if top > 0 else [])
     return along(lathe(profile, segments), axis)
 
 
-def cone(radius: float, height: float, axis: str = "z", segments: int = 24) -> Shape:
+def cone(radius: Number, height: Number, axis: str = "z", segments: int = 24) -> Shape:
     """A closed cone about the origin, its tip towards +axis."""
     return cylinder(radius, height, 0.0, axis, segments)
 
 
-def torus(ring: float, tube_radius: float, axis: str = "z", segments: int = 28, around: int = 14) -> Shape:
+def torus(ring: Number, tube_radius: Number, axis: str = "z", segments: int = 28, around: int = 14) -> Shape:
     """A ring about an axis: `ring` is the radius of its middle line."""
     angle = np.linspace(0, 2 * np.pi, around, endpoint=False)
     turn = np.linspace(0, 2 * np.pi, segments, endpoint=False)
@@ -139,7 +141,7 @@ def along(shape: Shape, axis: str) -> Shape:
     return {"z": shape, "x": shape.turned("y", 90), "y": shape.turned("x", -90)}[axis]
 
 
-def box(x: float, y: float, z: float) -> Shape:
+def box(x: Number, y: Number, z: Number) -> Shape:
     """A box about the origin with these side lengths and sharp edges."""
     corners = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]) * np.array([x, y, z]) / 2
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
@@ -148,7 +150,7 @@ def box(x: float, y: float, z: float) -> Shape:
     return Shape(vertices, faces.astype(np.int32))
 
 
-def extrude(outline: Sequence[Vector], depth: float, axis: str = "y") -> Shape:
+def extrude(outline: Points, depth: Number, axis: str = "y") -> Shape:
     """A prism: a star-shaped (seen from its centroid) polygon, drawn in the plane across `axis` and given thickness.
 
     Args:
@@ -160,7 +162,7 @@ def extrude(outline: Sequence[Vector], depth: float, axis: str = "y") -> Shape:
     n, i = len(corners), (AXES[axis] + 1) % 3
     j, k = (i + 1) % 3, AXES[axis]
 
-    def lift(points: np.ndarray, height: float) -> np.ndarray:
+    def lift(points: np.ndarray, height: Number) -> np.ndarray:
         out = np.zeros((len(points), 3))
         out[:, i], out[:, j], out[:, k] = points[:, 0], points[:, 1], height
         return out
@@ -175,7 +177,7 @@ def extrude(outline: Sequence[Vector], depth: float, axis: str = "y") -> Shape:
     return merge(caps + sides)
 
 
-def tube(path: Sequence[Vector], radius: float | Sequence[float], segments: int = 10) -> Shape:
+def tube(path: Points, radius: Number | Vector, segments: int = 10) -> Shape:
     """A round bar along a path of points, with closed ends: handles, tails, legs, necks.
 
     Args:
@@ -203,7 +205,7 @@ def tube(path: Sequence[Vector], radius: float | Sequence[float], segments: int 
     return _drop_slivers(merge([body, *caps]))
 
 
-def arc(radius: float, start_deg: float, end_deg: float, plane: str = "xz", steps: int = 10) -> np.ndarray:
+def arc(radius: Number, start_deg: Number, end_deg: Number, plane: str = "xz", steps: int = 10) -> np.ndarray:
     """Points `n 3` on an arc about the origin in a coordinate plane, for `tube`: handles and arches."""
     angle = np.deg2rad(np.linspace(start_deg, end_deg, steps))
     out = np.zeros((steps, 3))
