@@ -1,0 +1,266 @@
+"""Triangles to pixels, and a plain picture of a mesh.
+
+`rasterize` finds the triangle behind each pixel centre: a numba z-buffer for tensors on a CPU, the same
+arithmetic in torch elsewhere (rasterizer_torch, also its twin in the tests). `interpolate` is torch and
+differentiable in the attributes; barycentrics and depth are differentiable in the clip positions. Coverage
+has no gradient: silhouettes do not move.
+
+Triangles are seen from both sides. What lies outside the near and far planes is cut away exactly, pixel by
+pixel; no triangle is dropped because a corner is behind the camera.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from suite.geometry.cameras import Cameras
+from suite.geometry.mesh import Mesh, sample_texture
+from suite.geometry.rasterizer_torch import barycentrics as barycentrics_of
+from suite.geometry.rasterizer_torch import visible_faces
+from suite.geometry.transforms import homogeneous
+from suite.types import Images, Masks
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """What each pixel centre sees.
+
+    Attributes:
+        face_id: Index of the nearest face, -1 where there is none.
+        barycentrics: Perspective-correct weights of the face's three corners; 0 where there is none.
+        depth: Clip-space w, which for `Cameras.clip_from_world` is the distance along the view axis; 0 where
+            there is none.
+    """
+
+    face_id: Int[Tensor, "b h w"]
+    barycentrics: Float[Tensor, "b h w 3"]
+    depth: Float[Tensor, "b h w"]
+
+
+@dataclass(frozen=True)
+class RenderedMesh:
+    """Pictures of a mesh.
+
+    Attributes:
+        images: Composited on the background.
+        masks: Coverage.
+        depth: Distance along the view axis, mean over the covered samples of a pixel; 0 where there are none.
+        normals: World-space unit normals on the side that is seen; 0 where there are none.
+    """
+
+    images: Images
+    masks: Masks
+    depth: Float[Tensor, "b 1 h w"]
+    normals: Float[Tensor, "b 3 h w"]
+
+
+def clip_positions(vertices: Float[Tensor, "v 3"], cameras: Cameras) -> Float[Tensor, "b v 4"]:
+    """World vertices in the clip space of each camera."""
+    return homogeneous(vertices) @ cameras.clip_from_world().transpose(-1, -2)
+
+
+def rasterize(
+    clip: Float[Tensor, "b v 4"], faces: Int[Tensor, "f 3"], height: int, width: int, *, threads: int = 1
+) -> Fragments:
+    """The nearest triangle at each pixel centre.
+
+    Args:
+        clip: OpenGL clip coordinates; x = w is the right edge of the image, y = w its top (row 0).
+        faces: Corners; either winding is seen.
+        threads: Views drawn at the same time on a CPU.
+    """
+    pixels, planes = pixel_coordinates(clip, height, width)
+    if clip.is_cuda:
+        face_id = torch.stack(
+            [visible_faces(p, z, faces, height, width) for p, z in zip(pixels, planes, strict=True)]
+        )
+        return Fragments(face_id, *barycentrics_of(pixels, faces, face_id))
+    face_id, barycentrics, depth = _zbuffers(pixels.detach(), planes.detach(), faces, height, width, threads)
+    if clip.requires_grad:
+        barycentrics, depth = barycentrics_of(pixels, faces, face_id)
+    return Fragments(face_id, barycentrics, depth)
+
+
+def interpolate(
+    attributes: Float[Tensor, "*b v c"], fragments: Fragments, faces: Int[Tensor, "f 3"]
+) -> Float[Tensor, "b h w c"]:
+    """Attributes of the vertices (shared by the views, or a set for each) at each pixel; 0 where empty."""
+    corners = faces.long()[fragments.face_id.clamp_min(0)]  # b h w 3
+    if attributes.dim() == 2:
+        values = attributes[corners]
+    else:
+        view = torch.arange(len(attributes), device=attributes.device)[:, None, None, None]
+        values = attributes[view, corners]
+    w0, w1, w2 = fragments.barycentrics.split(1, dim=-1)
+    return values[..., 0, :] * w0 + values[..., 1, :] * w1 + values[..., 2, :] * w2
+
+
+def pixel_coordinates(
+    clip: Float[Tensor, "b v 4"], height: int, width: int
+) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, "b v 2"]]:
+    """float64 homogeneous pixel coordinates (X, Y, w), and distances to the near and far planes."""
+    x, y, z, w = clip.double().unbind(-1)
+    pixels = torch.stack([0.5 * width * (w + x), 0.5 * height * (w - y), w], dim=-1)
+    return pixels, torch.stack([w + z, w - z], dim=-1)
+
+
+def _zbuffers(
+    pixels: Float[Tensor, "b v 3"],
+    planes: Float[Tensor, "b v 2"],
+    faces: Int[Tensor, "f 3"],
+    height: int,
+    width: int,
+    threads: int,
+) -> tuple[Int[Tensor, "b h w"], Float[Tensor, "b h w 3"], Float[Tensor, "b h w"]]:
+    from suite.geometry.rasterizer_numba import zbuffer
+
+    b = len(pixels)
+    face_id = np.full((b, height, width), -1, np.int64)
+    barycentrics = np.zeros((b, height, width, 3), np.float32)
+    depth = np.zeros((b, height, width), np.float32)
+    points, distances, triangles = pixels.numpy(), planes.numpy(), faces.numpy().astype(np.int64)
+
+    def draw(k: int) -> None:
+        zbuffer(points[k], distances[k], triangles, height, width, face_id[k], barycentrics[k], depth[k])
+
+    if threads > 1 and b > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(draw, range(b)))
+    else:
+        for k in range(b):
+            draw(k)
+    return torch.from_numpy(face_id), torch.from_numpy(barycentrics), torch.from_numpy(depth)
+
+
+Background = Sequence[float | int] | Float[Tensor, "*b 3"] | Images
+
+
+def render_mesh(
+    mesh: Mesh,
+    cameras: Cameras,
+    *,
+    shading: str = "lambert",
+    light_direction: Sequence[float | int] | Float[Tensor, "b 3"] | None = None,
+    ambient: float | int = 0.6,
+    diffuse: float | int = 0.45,
+    background: Background = (1.0, 1.0, 1.0),
+    supersample: int = 2,
+    smooth: bool = True,
+    threads: int = 1,
+) -> RenderedMesh:
+    """Pictures of a mesh: its texture, its vertex colours, or grey.
+
+    Args:
+        shading: "lambert" is color * (ambient + diffuse * max(0, n . l)), clipped to 1; "none" is the colour.
+        light_direction: Towards the light, in the world: one, or one a camera. None is a headlight a little
+            above each camera.
+        background: A colour, a colour a camera, or images of the cameras' size.
+        supersample: Samples along each side of a pixel; masks and edges are smooth for 2 and more.
+        smooth: Shade with interpolated vertex normals; False shows flat faces.
+        threads: Views drawn at the same time on a CPU.
+    """
+    if shading not in ("lambert", "none"):
+        raise ValueError(f"render_mesh has shading 'lambert' or 'none', not {shading!r}.")
+    if supersample < 1:
+        raise ValueError(f"render_mesh needs supersample >= 1, got {supersample}.")
+    if mesh.texture is None:
+        mesh = mesh.with_vertex_colors()
+    lights = _light_directions(cameras, light_direction)
+    behind = _backgrounds(cameras, background)
+    pictures, step = [], max(1, 2**21 // (cameras.height * cameras.width * supersample**2))
+    for k in range(0, len(cameras), step):
+        some, chosen = cameras[k : k + step], slice(k, k + step)
+        fine = some.resized(cameras.height * supersample, cameras.width * supersample)
+        clip = clip_positions(mesh.vertices, fine)
+        fragments = rasterize(clip, mesh.faces, fine.height, fine.width, threads=threads)
+        color, normal, view, place = _shade(mesh, fragments, some.position, smooth=smooth)
+        if shading == "lambert":
+            cosine = _dot(normal, lights[chosen].index_select(0, view)).clamp_min(0)
+            color = (color * (ambient + diffuse * cosine)).clamp(0, 1)
+        pictures.append(_resolve(fragments, place, color, normal, behind[chosen], supersample))
+    return RenderedMesh(*(torch.cat(channel) for channel in zip(*pictures, strict=True)))
+
+
+def _light_directions(
+    cameras: Cameras, given: Sequence[float | int] | Float[Tensor, "b 3"] | None
+) -> Float[Tensor, "b 3"]:
+    position = cameras.position
+    if given is None:
+        towards = torch.nn.functional.normalize(position, dim=-1) + position.new_tensor([0, 0, 0.5])
+    else:
+        towards = torch.as_tensor(given, dtype=position.dtype, device=position.device)
+    return torch.nn.functional.normalize(towards, dim=-1).expand(len(cameras), 3)
+
+
+def _backgrounds(cameras: Cameras, given: Background) -> Float[Tensor, "b 3 #h #w"]:
+    colors = torch.as_tensor(given, dtype=torch.float32, device=cameras.fov_deg.device)
+    if colors.dim() < 3:
+        colors = colors[..., None, None]
+    shape = tuple(colors.shape[-2:])
+    if colors.shape[-3] != 3 or shape not in ((1, 1), (cameras.height, cameras.width)):
+        raise ValueError(
+            f"render_mesh needs a background of 3 numbers, 'b 3', or 'b 3 {cameras.height} {cameras.width}'; "
+            f"got shape {tuple(torch.as_tensor(given).shape)}."
+        )
+    return colors.expand(len(cameras), 3, *shape)
+
+
+def _shade(
+    mesh: Mesh, fragments: Fragments, eye: Float[Tensor, "b 3"], *, smooth: bool
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], Int[Tensor, " n"], Int[Tensor, " n"]]:
+    """Colour, normal on the seen side, view and place of the n samples that see the mesh, in row order."""
+    b, h, w = fragments.face_id.shape
+    place = (fragments.face_id.reshape(-1) >= 0).nonzero()[
+        :, 0
+    ]  # flat indices: half the time of b, h, w ones
+    face, view = fragments.face_id.reshape(-1).index_select(0, place), place // (h * w)
+    weights = fragments.barycentrics.reshape(-1, 3).index_select(0, place).split(1, dim=1)
+    surface = mesh.vertex_colors if mesh.texture is None else mesh.uv
+    attributes = torch.cat([surface, mesh.vertex_normals()], dim=1)
+    corners = [attributes.index_select(0, k) for k in mesh.faces.long().index_select(0, face).T]
+    values = corners[0] * weights[0] + corners[1] * weights[1] + corners[2] * weights[2]
+    color = values[:, :-3] if mesh.texture is None else sample_texture(mesh.texture, values[:, :-3])
+    # which side of its plane each eye is on is a matter of the faces, of which there are fewer than samples
+    flat, corner = mesh.face_normals(), mesh.triangles()[:, 0]
+    side = torch.where(eye @ flat.T < (corner * flat).sum(-1), -1.0, 1.0)
+    side = side.reshape(-1).index_select(0, view * len(flat) + face)[:, None]
+    if smooth:
+        normal = values[:, -3:] / _dot(values[:, -3:], values[:, -3:]).sqrt().clamp_min(1e-20)
+    else:
+        normal = flat.index_select(0, face)
+    return color, normal * side, view, place
+
+
+def _dot(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"]) -> Float[Tensor, "n 1"]:
+    """Ten times faster than a sum over three columns."""
+    product = a * b
+    return (product[:, 0] + product[:, 1] + product[:, 2])[:, None]
+
+
+def _resolve(
+    fragments: Fragments,
+    place: Int[Tensor, " n"],
+    color: Float[Tensor, "n 3"],
+    normal: Float[Tensor, "n 3"],
+    background: Float[Tensor, "b 3 #h #w"],
+    supersample: int,
+) -> tuple[Images, Masks, Float[Tensor, "b 1 h w"], Float[Tensor, "b 3 h w"]]:
+    """Samples to pixels: image on the background, mask, depth, normals."""
+    b, h, w = fragments.face_id.shape
+    depth = fragments.depth.reshape(-1, 1).index_select(0, place)
+    packed = torch.cat([color, torch.ones_like(depth), depth, normal], dim=1)
+    samples = torch.zeros((b * h * w, 8), dtype=color.dtype, device=color.device)
+    samples = samples.index_copy(0, place, packed)
+    n = supersample
+    rows = sum(samples.reshape(b, h // n, n, w, 8).unbind(2))
+    pixels = sum(rows.reshape(b, h // n, w // n, n, 8).unbind(3)).permute(0, 3, 1, 2) / n**2
+    color, mask, depth, normal = pixels.split([3, 1, 1, 3], dim=1)
+    depth = torch.where(mask > 0, depth / mask.clamp_min(1e-9), 0.0)
+    length = normal.square().unbind(1)
+    normal = normal / (length[0] + length[1] + length[2]).sqrt().clamp_min(1e-6)[:, None]
+    return color + (1 - mask) * background, mask, depth, normal

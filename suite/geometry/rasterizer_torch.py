@@ -1,0 +1,87 @@
+"""Triangles to pixels in plain torch: the twin of the numba kernel, and what runs on a GPU.
+
+Notation and formulae as in `suite.geometry.rasterizer_numba`.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+EDGE = 1e-9  # b may be this negative, see rasterizer_numba
+
+
+def solve(corners: Float[Tensor, "*n 3 3"], x: Tensor, y: Tensor) -> Float[Tensor, "*n 3"]:
+    """u of the numba kernel's docstring for triangles `corners` (rows V_i) at pixel centres (x, y)."""
+    v0, v1, v2 = corners.unbind(-2)
+    adjugate = torch.stack(
+        [torch.linalg.cross(v1, v2), torch.linalg.cross(v2, v0), torch.linalg.cross(v0, v1)], dim=-2
+    )
+    det = (v0 * adjugate[..., 0, :]).sum(-1)
+    u = adjugate[..., 0] * x[..., None] + adjugate[..., 1] * y[..., None] + adjugate[..., 2]
+    return u / torch.where(det == 0, torch.nan, det)[..., None]
+
+
+def barycentrics(
+    pixels: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"], face_id: Int[Tensor, "b h w"]
+) -> tuple[Float[Tensor, "b h w 3"], Float[Tensor, "b h w"]]:
+    """Weights and depth of known faces, differentiable in `pixels`, as float32."""
+    _, h, w = face_id.shape
+    view, row, column = (face_id >= 0).nonzero(as_tuple=True)
+    corners = pixels[view[:, None], faces.long()[face_id[view, row, column]]]
+    u = solve(corners, column + 0.5, row + 0.5)
+    total = u.sum(-1)
+    weights = torch.zeros((*face_id.shape, 3), device=pixels.device)
+    depth = torch.zeros(face_id.shape, device=pixels.device)
+    weights = weights.index_put((view, row, column), (u / total[:, None]).float())
+    return weights, depth.index_put((view, row, column), (1 / total).float())
+
+
+@torch.no_grad()
+def visible_faces(
+    pixels: Float[Tensor, "v 3"],
+    planes: Float[Tensor, "v 2"],
+    faces: Int[Tensor, "f 3"],
+    height: int,
+    width: int,
+    *,
+    budget: int = 2**22,
+) -> Int[Tensor, "h w"]:
+    """The z-buffer in torch, for one view: every pixel of every face's bounding box is tried.
+
+    Args:
+        pixels, planes: What `suite.geometry.rasterizer.pixel_coordinates` gives.
+        budget: Pairs of face and pixel held in memory at a time.
+    """
+    faces, device = faces.long(), pixels.device
+    corners, near = pixels[faces], planes[faces]
+    in_front = (near[..., 0] > 0).all(1)
+    xy = corners[..., :2] / torch.where(in_front[:, None], corners[..., 2], 1.0)[..., None]
+    size = torch.tensor([width, height], device=device)
+    low = torch.where(in_front[:, None], (xy.amin(1) - 0.5 - 1e-6).ceil(), 0.0).clamp_min(0).long()
+    high = torch.where(in_front[:, None], (xy.amax(1) - 0.5 + 1e-6).floor(), 1e9).clamp_min(-1).long()
+    extent = (torch.minimum(high, size - 1) - low + 1).clamp_min(0)
+    extent[(near[..., 0] <= 0).all(1)] = 0
+    count = extent.prod(1)
+    best = torch.zeros(height * width, dtype=torch.float64, device=device)
+    face_id = torch.full((height * width,), -1, device=device)
+    start, cumulative = 0, count.cumsum(0)
+    while start < len(faces):
+        done = int(cumulative[start - 1]) if start else 0
+        stop = max(start + 1, int(torch.searchsorted(cumulative, done + budget, right=True)))
+        chosen = torch.arange(start, stop, device=device)
+        face = chosen.repeat_interleave(count[start:stop])
+        offset = torch.arange(len(face), device=device) - (cumulative - count)[face] + done
+        column = low[face, 0] + offset % extent[face, 0]
+        row = low[face, 1] + offset.div(extent[face, 0], rounding_mode="floor")
+        u = solve(corners[face], column + 0.5, row + 0.5)
+        total = u.sum(-1)
+        seen = (total > 0) & (u >= -EDGE * total[:, None]).all(-1)
+        seen &= ((u[..., None] * near[face]).sum(1) >= 0).all(-1)
+        face, place, total = face[seen], (row * width + column)[seen], total[seen]
+        before = best.clone()
+        best.scatter_reduce_(0, place, total, "amax")
+        wins = (total == best[place]) & (total > before[place])
+        first = torch.full_like(face_id, len(faces)).scatter_reduce_(0, place[wins], face[wins], "amin")
+        face_id = torch.where(first < len(faces), first, face_id)
+        start = stop
+    return face_id.reshape(height, width)
