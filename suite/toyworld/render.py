@@ -5,6 +5,7 @@ Lambertian, in sRGB:  color * (ambient + diffuse * max(0, n . l)).
 """
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numba
 import numpy as np
@@ -95,6 +96,7 @@ def render(
 
 
 @numba.njit(cache=True)
+@no_type_check
 def _in_pattern(pattern, q, n):
     """Whether a point q of the object, with normal n, shows the companion colour."""
     if pattern == 1:
@@ -110,6 +112,7 @@ def _in_pattern(pattern, q, n):
 
 
 @numba.njit(cache=True, fastmath=True)
+@no_type_check
 def _visible(points, faces, width, height, nearest, face_id, weights):
     """Z-buffer: for each sample the nearest face and its screen-space weights of the three corners."""
     for f in range(faces.shape[0]):
@@ -141,6 +144,7 @@ def _visible(points, faces, width, height, nearest, face_id, weights):
 
 
 @numba.njit(cache=True, parallel=True, fastmath=True)
+@no_type_check
 def _render(
     vertices, faces, normals, colors, patterned, pattern, companion, camera_from_world, focal,
     height, width, supersample, light, ambient, diffuse,
