@@ -47,7 +47,9 @@ def armchair(option: bool) -> list[Shape]:
 def sofa(option: bool) -> list[Shape]:
     """Three seats wide, low, with arms at both ends."""
     base = block((-0.6, 0.62), (-1.8, 1.8), (0.2, 0.5))
-    seats = [block((-0.4, 0.7), (y - 0.5, y + 0.5), (0.48, 0.75)) for y in (-1.04, 0, 1.04)]
+    seats = [
+        block((-0.4, 0.72), (y - 0.5, y + 0.5), (0.45, 0.78)).painted("second") for y in (-1.04, 0, 1.04)
+    ]
     backs = [slab((-0.3, 0.7), (-0.45, 1.4), 1.0, 0.24).moved(y=y) for y in (-1.04, 0, 1.04)]
     back = slab((-0.58, 0.2), (-0.68, 1.3), 3.5, 0.26)
     arm = block((-0.7, 0.65), (1.57, 1.9), (0.2, 1.0))
