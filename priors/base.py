@@ -1,8 +1,8 @@
-"""One interface for every frozen prior: predicting eps, v, x_0 or flow, of latents or pixels, learned or exact.
+"""One interface for every frozen prior: eps, v, x_0 or flow, of latents or pixels, learned or exact.
 
 A prior turns images into what it diffuses (`encode`), words and views into a condition (`embed`), and a noisy
-picture into a prediction (`predict`). Guidances and samplers are functions of a prior, nothing else of it is
-theirs. A new prior implements `encode`, `decode`, `encode_text` and `network`.
+picture into a prediction (`predict`). Guidances and samplers use nothing else of it.
+A new prior implements `encode`, `decode`, `encode_text` and `network`.
 """
 
 import warnings
