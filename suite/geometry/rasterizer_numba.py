@@ -9,6 +9,8 @@ homogeneous coordinates")
 which needs no clipping: corners behind the camera are as good as any. b is perspective-correct.
 """
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 
@@ -16,7 +18,8 @@ import numpy as np
 EDGE = 1e-9
 
 
-@numba.njit(cache=True, nogil=True, fastmath=False)
+@numba.njit(cache=True, nogil=True)
+@no_type_check  # the wrapper of a checked function cannot be compiled
 def zbuffer(pixels, near_z, faces, height, width, face_id, barycentrics, depth):
     """One view. Writes the nearest face of each pixel into the last three arrays.
 
