@@ -92,7 +92,9 @@ def _split_faces(faces: Faces, middle: Int[ndarray, "f 3"]) -> Int[ndarray, "g 3
     return np.concatenate(pieces)
 
 
-def decimate(positions: Positions, faces: Faces, target_faces: int) -> tuple[Positions, Faces]:
+def decimate(
+    positions: Positions, faces: Faces, target_faces: int
+) -> tuple[Float[ndarray, "w 3"], Int[ndarray, "g 3"]]:
     """Quadric edge collapse down to about `target_faces` faces (fast-simplification), on the welded mesh."""
     import fast_simplification
 

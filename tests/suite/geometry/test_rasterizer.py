@@ -140,7 +140,9 @@ def test_a_triangle_that_passes_behind_the_camera_is_cut_at_the_near_plane():
 
 def test_what_is_behind_the_camera_is_not_seen():
     """A mesh wholly behind the camera leaves the background."""
-    behind = shape("boxes").transformed(torch.tensor([[1.0, 0, 0, 9], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
+    behind = shape("boxes").transformed(
+        torch.tensor([[1.0, 0, 0, 9], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    )
     rendering = render_mesh(behind, Cameras.orbit(0.0, 0.0, 2.0, 40.0), background=(0.0, 0.5, 1.0))
     assert rendering.masks.sum() == 0 and rendering.depth.sum() == 0
     torch.testing.assert_close(rendering.images[0, :, 0, 0], torch.tensor([0.0, 0.5, 1.0]))
@@ -253,5 +255,7 @@ def test_errors():
         render_mesh(mesh, VIEWS, shading="phong")
     with pytest.raises(ValueError, match="supersample >= 1, got 0"):
         render_mesh(mesh, VIEWS, supersample=0)
-    with pytest.raises(ValueError, match=r"background of 3 numbers, 'b 3', or 'b 3 48 64'; got shape \(4, 3, 5, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"background of 3 numbers, 'b 3', or 'b 3 48 64'; got shape \(4, 3, 5, 5\)"
+    ):
         render_mesh(mesh, VIEWS, background=torch.zeros(4, 3, 5, 5))

@@ -6,7 +6,7 @@ from suite.geometry.rays import Rays, intersect_box
 
 
 def test_entry_and_exit_lie_on_the_box():
-    """For rays that hit, the points at near and far have largest coordinate = radius, the middle is inside."""
+    """For rays that hit, the points at near and far have largest coordinate = radius; between is inside."""
     rays = orbit_path(3, distance=2.0, height=16, width=16).rays()
     near, far = intersect_box(rays.origins, rays.directions, 0.6)
     hit = far > near

@@ -32,7 +32,9 @@ def test_look_at_is_a_rotation_that_sees_the_target_in_the_middle(position, targ
     torch.testing.assert_close(torch.linalg.det(rotation), torch.tensor(1.0), atol=1e-5, rtol=0)
     p_camera = transform_points(rigid_inverse(world_from_camera), target)
     distance = (target - position).norm()
-    torch.testing.assert_close(p_camera, torch.stack([0 * distance, 0 * distance, -distance]), atol=2e-5, rtol=0)
+    torch.testing.assert_close(
+        p_camera, torch.stack([0 * distance, 0 * distance, -distance]), atol=2e-5, rtol=0
+    )
 
 
 def test_look_at_keeps_up_up():
