@@ -10,18 +10,18 @@ from suite.toyworld.shapes import Shape, cone, cylinder, ellipsoid, lathe, spher
 @kind("house", front=True, synonyms=("cottage",), option="a chimney")
 def house(option: bool) -> list[Shape]:
     """A gabled house with a porch; only its front has a door."""
-    walls = block((-1.0, 1.0), (-1.3, 1.3), (0, 1.5))
-    gable = prism([(-1.0, 1.48), (1.0, 1.48), (0, 2.45)], 2.6)
-    slope = prism([(1.25, 1.3), (1.25, 1.42), (0, 2.62), (0, 2.45)], 3.0).painted("dark")
-    door = block((0.95, 1.06), (-0.3, 0.3), (0, 1.1)).painted("wood")
-    frame = block((0.95, 1.03), (-0.4, 0.4), (0, 1.2)).painted("white")
-    knob = sphere(0.07, 8).moved(1.08, 0.18, 0.5).painted("yellow")
-    canopy = prism([(1.0, 1.3), (1.6, 1.2), (1.6, 1.28), (1.0, 1.5)], 1.1).painted("dark")
-    posts = block((1.46, 1.56), (0.42, 0.52), (0, 1.22)).painted("white").mirrored()
-    step = block((1.0, 1.65), (-0.55, 0.55), (0, 0.1)).painted("cream")
-    frames = block((0.95, 1.03), (0.58, 1.16), (0.5, 1.15)).painted("white").mirrored()
-    panes = block((0.95, 1.06), (0.65, 1.09), (0.57, 1.08)).painted("glass").mirrored()
-    side = block((-0.35, 0.35), (-1.34, 1.34), (0.55, 1.15)).painted("glass")
+    walls = block((-0.8, 0.8), (-0.98, 0.98), (0, 1.6))
+    gable = prism([(-0.8, 1.58), (0.8, 1.58), (0, 2.55)], 1.96)
+    slope = prism([(0.98, 1.42), (0.98, 1.54), (0, 2.72), (0, 2.55)], 2.16).painted("dark")
+    door = block((0.75, 0.86), (-0.27, 0.27), (0, 1.05)).painted("wood")
+    frame = block((0.75, 0.83), (-0.36, 0.36), (0, 1.14)).painted("white")
+    knob = sphere(0.07, 8).moved(0.88, 0.16, 0.5).painted("yellow")
+    canopy = prism([(0.8, 1.24), (1.25, 1.14), (1.25, 1.22), (0.8, 1.42)], 0.95).painted("dark")
+    posts = block((1.12, 1.22), (0.36, 0.46), (0, 1.17)).painted("white").mirrored()
+    step = block((0.8, 1.3), (-0.48, 0.48), (0, 0.1)).painted("cream")
+    frames = block((0.75, 0.83), (0.5, 0.94), (0.5, 1.15)).painted("white").mirrored()
+    panes = block((0.75, 0.86), (0.56, 0.88), (0.57, 1.08)).painted("glass").mirrored()
+    side = block((-0.35, 0.35), (-1.02, 1.02), (0.6, 1.2)).painted("glass")
     parts = [
         walls,
         gable,
@@ -36,8 +36,8 @@ def house(option: bool) -> list[Shape]:
         *panes,
         side,
     ]
-    stack = block((-0.75, -0.4), (0.55, 0.95), (1.5, 2.85)).painted("red")
-    top = block((-0.8, -0.35), (0.5, 1.0), (2.8, 2.95)).painted("cream")
+    stack = block((-0.6, -0.28), (0.35, 0.7), (1.6, 2.9)).painted("red")
+    top = block((-0.65, -0.23), (0.3, 0.75), (2.85, 2.98)).painted("cream")
     return parts + ([stack, top] if option else [])
 
 
@@ -54,9 +54,9 @@ def castle(option: bool) -> list[Shape]:
     wall = [block((-0.1, 0.1), (-1.2, 1.2), (0, 1.05)), *_merlons(1.6, 0.22, 4, 1.0)]
     walls = [part.moved(x=1.2).turned("z", deg) for part in wall for deg in (0, 90, 180, 270)]
     tower = lathe(
-        [(0, 0), (0.36, 0), (0.36, 0), (0.33, 1.45), (0.42, 1.5), (0.42, 1.7), (0.42, 1.7), (0, 1.7)], 12
+        [(0, 0), (0.33, 0), (0.33, 0), (0.31, 1.45), (0.38, 1.5), (0.38, 1.7), (0.38, 1.7), (0, 1.7)], 12
     )
-    roof = cone(0.46, 0.6, segments=12).moved(z=2.0).painted("dark")
+    roof = cone(0.4, 0.6, segments=12).moved(z=2.0).painted("dark")
     corners = [(x, y) for x in (-1.2, 1.2) for y in (-1.2, 1.2)]
     towers = [part.moved(x, y) for part in (tower, roof) for x, y in corners]
     keep = block((-0.85, 0.05), (-0.5, 0.5), (0, 2.3))
@@ -143,7 +143,7 @@ def lighthouse(option: bool) -> list[Shape]:
         for deg in (60, 110, 160, 210, 260, 310)
     ]
     base = [
-        *(band.painted("white") for band in bands),
+        *(band.painted("second") for band in bands),
         gallery,
         rail,
         *bars,

@@ -24,8 +24,8 @@ def armchair(option: bool) -> list[Shape]:
     """A wing chair: a tall back with ears, arms, a soft seat, wooden legs."""
     base = block((-0.6, 0.6), (-0.55, 0.55), (0.35, 0.7))
     seat = block((-0.4, 0.66), (-0.46, 0.46), (0.68, 0.92)).painted("second")
-    back = slab((-0.45, 0.5), (-0.72, 2.25), 1.3, 0.3)
-    ear = prism([(-0.5, 1.1), (-0.05, 1.1), (-0.25, 2.0), (-0.7, 2.25)], 0.16).moved(y=0.6)
+    back = slab((-0.42, 0.5), (-0.68, 2.5), 1.26, 0.3)
+    ear = prism([(-0.5, 1.1), (-0.05, 1.1), (-0.25, 2.2), (-0.66, 2.48)], 0.16).moved(y=0.6)
     arm = block((-0.6, 0.6), (0.48, 0.76), (0.35, 1.15))
     roll = cylinder(0.19, 1.25, axis="x", segments=14).moved(0.02, 0.64, 1.15)
     feet = legs(0.48, 0.55, 0.36, 0.14, "wood")
@@ -75,22 +75,22 @@ def bed(option: bool) -> list[Shape]:
     fold = block((-0.85, -0.6), (-0.99, 0.99), (0.4, 0.93)).painted("second")
     pillows = ellipsoid(0.3, 0.4, 0.16, 14).moved(-1.2, 0.45, 0.86).painted("white").mirrored()
     parts = [frame, head, *posts, *knobs, foot, mattress, blanket, fold, *pillows]
-    poles = [block((x - 0.06, x + 0.06), (0.88, 1.0), (0.5, 2.4)).painted("wood") for x in (-1.65, 1.61)]
-    roof = block((-1.75, 1.7), (-1.05, 1.05), (2.3, 2.5))
+    poles = [block((x - 0.06, x + 0.06), (0.86, 0.96), (0.5, 1.95)).painted("wood") for x in (-1.65, 1.61)]
+    roof = block((-1.72, 1.68), (-0.98, 0.98), (1.9, 2.06))
     return parts + ([roof, *(s for pole in poles for s in pole.mirrored())] if option else [])
 
 
 @kind("table", front=False, option="a bowl of fruit")
 def table(option: bool) -> list[Shape]:
     """A rectangular top on four legs."""
-    top = block((-0.75, 0.75), (-1.15, 1.15), (1.1, 1.22))
-    apron = block((-0.6, 0.6), (-1.0, 1.0), (0.92, 1.12))
+    top = block((-0.62, 0.62), (-1.15, 1.15), (1.03, 1.15))
+    apron = block((-0.48, 0.48), (-1.0, 1.0), (0.86, 1.05))
     bowl = lathe([(0, 1.22), (0.16, 1.22), (0.34, 1.36), (0.42, 1.52), (0.36, 1.52), (0, 1.42)], 16).painted(
         "metal"
     )
     spots = [(0.16, 0.02, "red"), (-0.12, 0.15, "orange"), (-0.08, -0.16, "leaf")]
-    fruit = [sphere(0.17, 12).moved(x, y, 1.56).painted(paint) for x, y, paint in spots]
-    return [top, apron, *legs(0.62, 1.02, 1.1, 0.16, "main"), *([bowl, *fruit] if option else [])]
+    fruit = [sphere(0.17, 12).moved(x, y, 1.49).painted(paint) for x, y, paint in spots]
+    return [top, apron, *legs(0.49, 1.02, 1.03, 0.16, "main"), *([bowl, *fruit] if option else [])]
 
 
 @kind("lamp", front=False, option="tassels")
@@ -128,48 +128,46 @@ def lamp(option: bool) -> list[Shape]:
 @kind("television", front=True, synonyms=("tv",), option="an antenna")
 def television(option: bool) -> list[Shape]:
     """An old set: screen and knobs in front, the tube's hump behind, four splayed legs."""
-    case = block((-0.35, 0.4), (-1.0, 1.0), (0.5, 1.9))
-    hump = tapered(block((-0.35, 0.35), (-0.5, 0.5), (0, 0.45)), 1.4, 1.4)
-    hump = hump.turned("y", -90).moved(-0.3, 0, 1.2).painted("dark")
-    bezel = block((0.36, 0.45), (-0.88, 0.5), (0.64, 1.76)).painted("dark")
-    screen = ellipsoid(0.1, 0.62, 0.48, 16).moved(0.44, -0.19, 1.2).painted("glass")
-    dials = [
-        cylinder(0.13, 0.12, axis="x", segments=12).moved(0.44, 0.75, z).painted("lamp") for z in (1.55, 1.2)
-    ]
-    speaker = block((0.36, 0.44), (0.6, 0.9), (0.66, 0.95)).painted("dark")
-    leg = tube([(0.2, 0.7, 0.55), (0.35, 0.9, 0.0)], [0.09, 0.05], 8).painted("wood")
+    case = block((-0.3, 0.3), (-1.0, 1.0), (0.4, 1.6))
+    hump = tapered(block((-0.32, 0.32), (-0.5, 0.5), (0, 0.35)), 1.4, 1.4)
+    hump = hump.turned("y", -90).moved(-0.25, 0, 1.0).painted("dark")
+    bezel = block((0.26, 0.35), (-0.88, 0.5), (0.5, 1.5)).painted("dark")
+    screen = ellipsoid(0.1, 0.62, 0.44, 16).moved(0.34, -0.19, 1.0).painted("glass")
+    dials = [cylinder(0.13, 0.12, axis="x", segments=12).moved(0.34, 0.75, z) for z in (1.35, 1.0)]
+    speaker = block((0.26, 0.34), (0.6, 0.9), (0.52, 0.78)).painted("dark")
+    leg = tube([(0.15, 0.65, 0.45), (0.25, 0.8, 0.0)], [0.09, 0.05], 8).painted("wood")
     feet = [s for side in leg.mirrored("x") for s in side.mirrored()]
-    wires = tube([(0, 0.08, 1.95), (0, 0.6, 2.75)], 0.04, 8).painted("metal").mirrored()
-    knobs = sphere(0.09, 8).moved(0, 0.6, 2.75).painted("metal").mirrored()
-    base = ellipsoid(0.2, 0.25, 0.14, 12).moved(0, 0, 1.9).painted("dark")
-    parts = [case, hump, bezel, screen, *dials, speaker, *feet]
+    wires = tube([(0, 0.08, 1.65), (0, 0.6, 2.4)], 0.04, 8).painted("metal").mirrored()
+    knobs = sphere(0.09, 8).moved(0, 0.6, 2.4).painted("metal").mirrored()
+    base = ellipsoid(0.2, 0.25, 0.14, 12).moved(0, 0, 1.6).painted("dark")
+    parts = [case, hump, bezel, screen, *(dial.painted("lamp") for dial in dials), speaker, *feet]
     return parts + ([*wires, *knobs, base] if option else [])
 
 
 @kind("piano", front=True, option="a stool")
 def piano(option: bool) -> list[Shape]:
     """An upright piano with its keys in front."""
-    case = block((-0.5, 0.1), (-1.2, 1.2), (0, 2.0))
-    lid = block((-0.55, 0.16), (-1.26, 1.26), (1.95, 2.06))
-    shelf = block((0.0, 0.72), (-1.2, 1.2), (0.95, 1.12))
-    cheeks = block((0.0, 0.72), (1.06, 1.2), (1.0, 1.3)).mirrored()
-    legs_ = block((0.55, 0.7), (1.03, 1.18), (0, 1.0)).mirrored()
-    keys = block((0.1, 0.7), (-1.05, 1.05), (1.08, 1.18)).painted("white")
+    case = block((-0.35, 0.1), (-1.2, 1.2), (0, 1.8))
+    lid = block((-0.4, 0.16), (-1.25, 1.25), (1.75, 1.85))
+    shelf = block((0.0, 0.62), (-1.2, 1.2), (0.8, 0.96))
+    cheeks = block((0.0, 0.62), (1.06, 1.2), (0.85, 1.12)).mirrored()
+    posts = block((0.46, 0.6), (1.03, 1.18), (0, 0.85)).mirrored()
+    keys = block((0.1, 0.6), (-1.05, 1.05), (0.9, 1.02)).painted("white")
     sharps = [
-        block((0.12, 0.45), (y - 0.05, y + 0.05), (1.15, 1.26)).painted("black")
-        for y in np.linspace(-0.93, 0.93, 14)
-        if round((y + 0.93) / 0.143) % 7 not in (2, 6)
+        block((0.12, 0.38), (y - 0.05, y + 0.05), (1.0, 1.09)).painted("black")
+        for i, y in enumerate(np.linspace(-0.95, 0.95, 14))
+        if i % 7 not in (2, 6)
     ]
-    fall = block((0.06, 0.16), (-1.05, 1.05), (1.18, 1.4)).painted("black")
-    stand = slab((0.2, 1.45), (0.12, 1.85), 0.9, 0.05).painted("white")
+    fall = block((0.06, 0.16), (-1.05, 1.05), (1.02, 1.22)).painted("black")
+    stand = slab((0.2, 1.27), (0.12, 1.65), 0.9, 0.05).painted("white")
     pedals = [block((0.1, 0.3), (y - 0.05, y + 0.05), (0.08, 0.14)).painted("yellow") for y in (-0.2, 0, 0.2)]
-    back = block((-0.54, -0.46), (-1.05, 1.05), (0.15, 1.85)).painted("wood")
-    beams = [block((-0.6, -0.46), (y - 0.06, y + 0.06), (0.15, 1.85)) for y in (-0.9, -0.3, 0.3, 0.9)]
-    parts = [case, lid, shelf, *cheeks, *legs_, keys, *sharps, fall, stand, *pedals, back, *beams]
+    back = block((-0.38, -0.3), (-1.05, 1.05), (0.15, 1.65)).painted("wood")
+    beams = [block((-0.43, -0.3), (y - 0.06, y + 0.06), (0.15, 1.65)) for y in (-0.9, -0.3, 0.3, 0.9)]
+    parts = [case, lid, shelf, *cheeks, *posts, keys, *sharps, fall, stand, *pedals, back, *beams]
     stool = [
-        cylinder(0.36, 0.16, segments=16).moved(1.25, 0, 0.68).painted("black"),
-        cylinder(0.09, 0.6, segments=10).moved(1.25, 0, 0.32).painted("wood"),
-        cylinder(0.28, 0.08, segments=14).moved(1.25, 0, 0.04).painted("wood"),
+        cylinder(0.3, 0.14, segments=16).moved(0.85, 0, 0.58).painted("black"),
+        cylinder(0.08, 0.5, segments=10).moved(0.85, 0, 0.27).painted("wood"),
+        cylinder(0.24, 0.08, segments=14).moved(0.85, 0, 0.04).painted("wood"),
     ]
     return parts + (stool if option else [])
 

@@ -88,21 +88,21 @@ def train(option: bool) -> list[Shape]:
         for x in (0.1, 1.1, 2.1)
     ]
     chimney = (
-        lathe([(0, 0), (0.2, 0), (0.2, 0.7), (0.4, 1.1), (0.4, 1.1), (0, 1.1)], 14)
+        lathe([(0, 0), (0.2, 0), (0.2, 0.55), (0.4, 0.9), (0.4, 0.9), (0, 0.9)], 14)
         .moved(1.8, 0, 2.2)
         .painted("black")
     )
     dome = ellipsoid(0.34, 0.34, 0.45, 14).moved(0.5, 0, 2.3).painted("yellow")
-    cab = block((-2.1, -0.7), (-0.9, 0.9), (0.7, 2.7))
-    windows = block((-1.75, -1.0), (-0.95, 0.95), (1.9, 2.45)).painted("glass")
-    roof = block((-2.3, -0.5), (-1.05, 1.05), (2.7, 2.9)).painted("dark")
-    back = block((-2.16, -2.08), (-0.4, 0.4), (0.75, 2.3)).painted("black")
+    cab = block((-2.1, -0.7), (-0.85, 0.85), (0.7, 2.55))
+    windows = block((-1.75, -1.0), (-0.9, 0.9), (1.75, 2.3)).painted("glass")
+    roof = block((-2.25, -0.55), (-0.95, 0.95), (2.55, 2.7)).painted("dark")
+    back = block((-2.16, -2.08), (-0.35, 0.35), (0.75, 2.2)).painted("black")
     frame = block((-2.2, 2.3), (-0.75, 0.75), (0.5, 0.85)).painted("black")
     catcher = prism([(2.2, 0.75), (2.2, 0.05), (2.9, 0.05)], 1.3).painted("red")
     parts = [boiler, door, lamp, *bands, chimney, dome, cab, windows, roof, back, frame, catcher]
     for x, radius in ((1.75, 0.38), (0.9, 0.38), (-0.2, 0.62), (-1.5, 0.62)):
         parts += wheels(x, 0.78, radius, 0.2, "red")
-    puffs = [(1.65, 3.6, 0.35), (1.2, 4.0, 0.48), (0.5, 4.35, 0.6)]
+    puffs = [(1.65, 3.4, 0.35), (1.2, 3.75, 0.45), (0.55, 4.05, 0.55)]
     smoke = [sphere(r, 12).moved(x, 0, z).painted("white") for x, z, r in puffs]
     return parts + (smoke if option else [])
 
