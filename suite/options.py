@@ -83,7 +83,7 @@ def locate(dotted: str) -> Callable:
 
 def not_one_of(asked: str, possible: Iterable[str], role: str, listing: str | None = None) -> str:
     """'scael' is not an option of X. Did you mean 'scale'? <listing>: scale, t_min."""
-    possible = [name for name in possible if not name.startswith("_")]
+    possible = [name for name in dict.fromkeys(possible) if not name.startswith("_")]
     close = difflib.get_close_matches(asked, possible, n=1, cutoff=0.6)
     text = f"{asked!r} is not {role}."
     if close:

@@ -1,0 +1,278 @@
+"""What is typed after `suite`, composed by Hydra: tasks, groups, values, sweeps.
+
+A task is a YAML below `configs` whose defaults list has `run` (in a subfolder: `/run`, under a first line
+`# @package _global_`). Its first comment line is its doc. Hydra's grammar stays available (`+`, `~`,
+`@`, `hydra.*`, sweeps under -m); on top of it
+    any constructor option can be set, whether or not the YAML mentions it (guidance.scale=30);
+    text needs no second quoting (prompt="a red, shiny mushroom");
+    a value given to an object is its first option (prompt=... is prompt.text=... where prompt is an object);
+    `experiment=NAME` is `+experiment=NAME`;
+    and whatever does not exist is answered with what does.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from suite.config import plain
+from suite.errors import UserError
+from suite.options import Option, locate, not_one_of, options_of
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+def tasks(folders: Sequence[Path] = ()) -> dict[str, str]:
+    """Task -> its one-line doc (the YAML's first comment line), by name. Later folders go first."""
+    found = {}
+    for folder in (CONFIGS, *folders):
+        for path in sorted(folder.rglob("*.yaml")):
+            text = path.read_text(encoding="utf-8")
+            if re.search(r"^\s*- /?run\s*$|^defaults: \[/?run\b", text, flags=re.MULTILINE):
+                found[path.relative_to(folder).with_suffix("").as_posix()] = (comment(text) or [""])[0]
+    return dict(sorted(found.items()))
+
+
+def comment(text: str) -> list[str]:
+    """The comment at the top of a YAML, without Hydra's @package line."""
+    lines = re.match(r"(?:#.*\n)*", text)[0].splitlines()
+    return [re.sub("^# ?", "", line) for line in lines if not line.startswith("# @package")]
+
+
+class Composer:
+    """Hydra for one task; use as a context manager.
+
+    Args:
+        task: A name of `tasks()`.
+        folders: More folders like `configs`, searched first.
+    """
+
+    def __init__(self, *, task: str, folders: Sequence[Path] = ()) -> None:
+        self.task, self.folders = task, tuple(folders)
+
+    def __enter__(self) -> "Composer":
+        from hydra import version
+        from hydra._internal.hydra import Hydra
+        from hydra._internal.utils import create_config_search_path
+        from hydra.core.global_hydra import GlobalHydra
+
+        version.setbase("1.3")
+        GlobalHydra.instance().clear()
+        search_path = create_config_search_path(str(CONFIGS))
+        for folder in self.folders:
+            search_path.prepend("suite", str(folder.resolve()))
+        self.hydra = Hydra.create_main_hydra2(self.task, search_path)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        from hydra.core.global_hydra import GlobalHydra
+
+        GlobalHydra.instance().clear()
+
+    @property
+    def groups(self) -> dict[str, list[str]]:
+        """Group of this task -> the names to choose from."""
+        with hydra_errors():
+            choices = self._compose([]).hydra.runtime.choices
+        names = [name for name in choices if not name.startswith("hydra/")]
+        return {name: self.hydra.config_loader.get_group_options(name.partition("@")[0]) for name in names}
+
+    def config(self, words: Sequence[str] = ()) -> dict:
+        """The composed config for `key=value` words, as plain data.
+
+        Raises:
+            UserError: A word that names no group, choice, option or key of this task.
+        """
+        with hydra_errors():
+            return resolved(self._without_hydra(self.overrides(words)))
+
+    def unresolved(self, words: Sequence[str] = ()) -> dict:
+        """As `config`, but what is still needed stays "???" and references stay references."""
+        with hydra_errors():
+            return _unresolved(self._without_hydra(self.overrides(words)))
+
+    def positional(self, words: Sequence[str]) -> list[str]:
+        """Words that are not key=value, as the list that the task's YAML names with `positional: KEY`."""
+        if not words:
+            return []
+        with hydra_errors():
+            key = self._compose([]).get("positional")
+        if key is None:
+            raise UserError(f"{words[0]!r} is not of the form key=value.")
+        return [f"{key}=[{','.join(map(_quoted, words))}]"]
+
+    def sweep(self, words: Sequence[str], function: Callable, directory: str) -> list:
+        """Calls function(config) for every member of the sweep that `words` describe, by Hydra's sweeper.
+
+        Args:
+            words: `key=value` words; values may be sweeps (a,b or range(1,5) or glob(*)).
+            function: Called with the composed config; pickled if the launcher works in other processes.
+            directory: Where Hydra keeps its own notes on the sweep.
+        Returns: What the calls returned, in order.
+        """
+        notes = [
+            "hydra/hydra_logging=none",
+            "hydra/job_logging=none",
+            "hydra.output_subdir=null",
+            f"hydra.sweep.dir={_quoted(directory)}",
+            "hydra.sweep.subdir=.",
+        ]
+        with hydra_errors():
+            overrides = self.overrides(words, sweep=True) + notes
+            jobs = self.hydra.multirun(self.task, function, overrides, with_log_configuration=False)
+        return [job.return_value for batch in jobs for job in batch]
+
+    def overrides(self, words: Sequence[str], sweep: bool = False) -> list[str]:
+        """The words in Hydra's grammar, checked against this task."""
+        groups = self.groups
+        chosen = [self._group_override(word, groups) for word in words if _is_group(word, groups)]
+        first = [f"{word.partition('=')[0]}={_first(word)}" for word in chosen]
+        config = _unresolved(self._without_hydra(first))
+        values = [
+            word if _is_hydras_own(word) else self._value_override(word, config, groups, sweep)
+            for word in words
+            if not _is_group(word, groups)
+        ]
+        return chosen + values
+
+    def _compose(self, overrides: list[str]) -> Any:
+        from hydra.types import RunMode
+        from omegaconf import OmegaConf
+
+        config = self.hydra.compose_config(
+            self.task, overrides, RunMode.RUN, from_shell=False, with_log_configuration=False
+        )
+        OmegaConf.set_struct(config, False)
+        return config
+
+    def _without_hydra(self, overrides: list[str]) -> Any:
+        config = self._compose(overrides)
+        for key in ("hydra", "positional"):
+            config.pop(key, None)
+        return config
+
+    def _group_override(self, word: str, groups: dict[str, list[str]]) -> str:
+        key, _, value = word.partition("=")
+        bare = key.lstrip("+~").partition("@")[0]
+        names = groups.get(key) or self.hydra.config_loader.get_group_options(bare)
+        for name in re.findall(r"[\w/.-]+", value):
+            if name not in names and name != "null":
+                raise UserError(not_one_of(name, names, f"a choice of {bare}", "Its choices are"))
+        return f"+{word}" if key == "experiment" and key not in groups else word
+
+    def _value_override(self, word: str, config: dict, groups: dict, sweep: bool) -> str:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"{word!r} is not of the form key=value.")
+        key, option = _find(key, config, groups, self.task, value)
+        return f"++{key}={_literal(value, option, sweep)}"
+
+
+@contextmanager
+def hydra_errors() -> Iterator[None]:
+    """Hydra's and OmegaConf's errors as one line of the user's."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(" ".join(str(error).split())) from error
+
+
+def resolved(config: Any) -> dict:
+    """Hydra's node as plain data; raises UserError for a value that is still needed."""
+    from omegaconf import OmegaConf
+
+    needed = sorted(OmegaConf.missing_keys(config))
+    if needed:
+        raise UserError(f"{needed[0]} is needed: type {needed[0]}=...")
+    with hydra_errors():
+        return plain(config)
+
+
+def _unresolved(config: Any) -> dict:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(config, resolve=False)
+
+
+def _is_group(word: str, groups: dict) -> bool:
+    key = word.partition("=")[0]
+    return key in groups or key.lstrip("+~") in groups or key.lstrip("+") == "experiment"
+
+
+def _is_hydras_own(word: str) -> bool:
+    key = word.partition("=")[0]
+    return key.startswith(("+", "~", "hydra.", "hydra/")) or "@" in key
+
+
+def _first(word: str) -> str:
+    """The first member of what may be a sweep over a group's choices."""
+    override = _parsed(word)
+    if override is not None and override.is_sweep_override():
+        return next(iter(override.sweep_string_iterator()))
+    return word.partition("=")[2]
+
+
+def _find(key: str, config: dict, groups: dict, task: str, value: str) -> tuple[str, Option | None]:
+    """(the full key, the option it sets); raises UserError if this task has no such key."""
+    node, walked, option = config, "", None
+    for part in key.split("."):
+        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+            node, option = node[int(part)], None
+        elif isinstance(node, dict):
+            options = _keys(node, top=not walked)
+            if part not in options:
+                names = [*options, *(() if walked else groups)]
+                raise UserError(not_one_of(part, names, f"an option of {walked or task}", "Its options are"))
+            node, option = node.get(part), options[part]
+        else:
+            raise UserError(
+                f"{key!r} cannot be set: {walked} is {node!r} in this configuration, not an object."
+            )
+        walked = f"{walked}.{part}".lstrip(".")
+    if isinstance(node, dict) and "_target_" in node and value != "null" and not value.startswith("{"):
+        option = next(iter(options_of(locate(node["_target_"])).values()))
+        walked = f"{walked}.{option.name}"
+    return walked, option
+
+
+def _keys(node: dict, top: bool) -> dict[str, Option | None]:
+    """What can be set in a node: the options of its `_target_`, its own keys, and at the top the run's."""
+    from suite.settings import Settings
+
+    options = options_of(locate(node["_target_"])) if "_target_" in node else {}
+    keys = options | (options_of(Settings) if top else {})
+    return keys | {key: None for key in node if key not in keys}
+
+
+def _literal(value: str, option: Option | None, sweep: bool) -> str:
+    """The value in Hydra's grammar: quoted unless it is a number, a list, ... or, under -m, a sweep."""
+    override = _parsed(f"key={value}")
+    if override is None:
+        return _quoted(value)
+    if override.is_sweep_override():
+        return value if sweep else _quoted(value)
+    typed = override.value()
+    text_wanted = option is not None and re.match(r"(str|Path)( \||$)", option.type_name)
+    if text_wanted and not isinstance(typed, str) and not (typed is None and "None" in option.type_name):
+        return _quoted(value)
+    return value
+
+
+def _parsed(word: str) -> Any:
+    """Hydra's reading of a word, or None if it does not follow the grammar."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    try:
+        return OverridesParser.create().parse_override(word)
+    except OverrideParseException:
+        return None
+
+
+def _quoted(value: str) -> str:
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)  # backslashes count only before a quote
+    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
