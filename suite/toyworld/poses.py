@@ -5,7 +5,7 @@ phase 1 it is where it was at phase 0.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
 
@@ -73,9 +73,7 @@ def blend(a: Pose, b: Pose, amount: Number) -> Pose:
 def jittered(pose: Pose, std_deg: Number, random: np.random.Generator) -> Pose:
     """The pose with normal noise on every angle of its limbs, torso and head."""
     noisy = _mixed(pose, pose, lambda x, _: x + std_deg * random.standard_normal(), pose)
-    return Pose(
-        **{field.name: getattr(pose if field.name == "lift" else noisy, field.name) for field in fields(Pose)}
-    )
+    return replace(noisy, lift=pose.lift)
 
 
 def _mixed(a: object, b: object, mix: Callable[[Number, Number], Number], nearer: object):
@@ -146,7 +144,7 @@ def pointing(phase: Number) -> Pose:
 def bowing(phase: Number) -> Pose:
     """Bent at the hips, arms behind."""
     arm = Arm(forward=-20, out=8)
-    return Pose("bowing", arm, arm, lean=62 + 10 * _wave(phase), nod=12)
+    return Pose("bowing", arm, arm, lean=50 + 8 * _wave(phase), nod=12)
 
 
 def kneeling(phase: Number) -> Pose:
@@ -157,12 +155,11 @@ def kneeling(phase: Number) -> Pose:
 
 def dancing(phase: Number) -> Pose:
     """One arm up, one to the side, a knee lifted; sides change with the phase."""
-    sway = _wave(phase)
     up, low = Arm(out=148, bend=25, twist=90), Arm(out=72, bend=35, twist=-60)
     straight, lifted = Leg(out=10), Leg(forward=48, out=22, bend=82, point=25)
     pose = Pose("dancing", up, low, straight, lifted, lean=0, turn=14, look=-14)
     other = Pose("dancing", low, up, lifted, straight, lean=0, turn=-14, look=14)
-    return blend(pose, other, (1 - np.sign(sway) * abs(sway) ** 0.5) / 2)
+    return blend(pose, other, 0.5 - 0.5 * float(np.tanh(2.5 * _wave(phase)) / np.tanh(2.5)))
 
 
 def with_hands_on_hips(phase: Number) -> Pose:
