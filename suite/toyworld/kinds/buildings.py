@@ -10,18 +10,18 @@ from suite.toyworld.shapes import Shape, cone, cylinder, ellipsoid, lathe, spher
 @kind("house", front=True, synonyms=("cottage",), option="a chimney")
 def house(option: bool) -> list[Shape]:
     """A gabled house with a porch; only its front has a door."""
-    walls = block((-0.8, 0.8), (-0.98, 0.98), (0, 1.6))
-    gable = prism([(-0.8, 1.58), (0.8, 1.58), (0, 2.55)], 1.96)
-    slope = prism([(0.98, 1.42), (0.98, 1.54), (0, 2.72), (0, 2.55)], 2.16).painted("dark")
-    door = block((0.75, 0.86), (-0.27, 0.27), (0, 1.05)).painted("wood")
-    frame = block((0.75, 0.83), (-0.36, 0.36), (0, 1.14)).painted("white")
-    knob = sphere(0.07, 8).moved(0.88, 0.16, 0.5).painted("yellow")
-    canopy = prism([(0.8, 1.24), (1.25, 1.14), (1.25, 1.22), (0.8, 1.42)], 0.95).painted("dark")
-    posts = block((1.12, 1.22), (0.36, 0.46), (0, 1.17)).painted("white").mirrored()
-    step = block((0.8, 1.3), (-0.48, 0.48), (0, 0.1)).painted("cream")
-    frames = block((0.75, 0.83), (0.5, 0.94), (0.5, 1.15)).painted("white").mirrored()
-    panes = block((0.75, 0.86), (0.56, 0.88), (0.57, 1.08)).painted("glass").mirrored()
-    side = block((-0.35, 0.35), (-1.02, 1.02), (0.6, 1.2)).painted("glass")
+    walls = block((-0.72, 0.72), (-0.88, 0.88), (0, 1.7))
+    gable = prism([(-0.72, 1.68), (0.72, 1.68), (0, 2.55)], 1.76)
+    slope = prism([(0.88, 1.52), (0.88, 1.64), (0, 2.72), (0, 2.55)], 1.98).painted("dark")
+    door = block((0.67, 0.78), (-0.25, 0.25), (0, 1.1)).painted("wood")
+    frame = block((0.67, 0.75), (-0.33, 0.33), (0, 1.18)).painted("white")
+    knob = sphere(0.07, 8).moved(0.8, 0.15, 0.5).painted("yellow")
+    canopy = prism([(0.72, 1.28), (1.12, 1.18), (1.12, 1.26), (0.72, 1.46)], 0.85).painted("dark")
+    posts = block((1.0, 1.09), (0.32, 0.41), (0, 1.2)).painted("white").mirrored()
+    step = block((0.72, 1.16), (-0.43, 0.43), (0, 0.1)).painted("cream")
+    frames = block((0.67, 0.75), (0.45, 0.83), (0.55, 1.2)).painted("white").mirrored()
+    panes = block((0.67, 0.78), (0.5, 0.78), (0.62, 1.13)).painted("glass").mirrored()
+    side = block((-0.32, 0.32), (-0.92, 0.92), (0.6, 1.2)).painted("glass")
     parts = [
         walls,
         gable,
@@ -51,13 +51,13 @@ def _merlons(length: float, thickness: float, count: int, z: float) -> list[Shap
 @kind("castle", front=True, synonyms=("fortress",), option="flags")
 def castle(option: bool) -> list[Shape]:
     """Walls between four round towers, the gate in front and the keep behind."""
-    wall = [block((-0.1, 0.1), (-1.2, 1.2), (0, 1.05)), *_merlons(1.6, 0.22, 4, 1.0)]
-    walls = [part.moved(x=1.2).turned("z", deg) for part in wall for deg in (0, 90, 180, 270)]
+    wall = [block((-0.1, 0.1), (-1.1, 1.1), (0, 1.05)), *_merlons(1.5, 0.22, 4, 1.0)]
+    walls = [part.moved(x=1.1).turned("z", deg) for part in wall for deg in (0, 90, 180, 270)]
     tower = lathe(
         [(0, 0), (0.33, 0), (0.33, 0), (0.31, 1.45), (0.38, 1.5), (0.38, 1.7), (0.38, 1.7), (0, 1.7)], 12
     )
     roof = cone(0.4, 0.6, segments=12).moved(z=2.0).painted("dark")
-    corners = [(x, y) for x in (-1.2, 1.2) for y in (-1.2, 1.2)]
+    corners = [(x, y) for x in (-1.1, 1.1) for y in (-1.1, 1.1)]
     towers = [part.moved(x, y) for part in (tower, roof) for x, y in corners]
     keep = block((-0.85, 0.05), (-0.5, 0.5), (0, 2.3))
     teeth = [
@@ -65,13 +65,13 @@ def castle(option: bool) -> list[Shape]:
         for x in (-0.73, -0.07)
         for y in (-0.38, 0, 0.38)
     ]
-    house_ = block((1.1, 1.55), (-0.5, 0.5), (0, 1.35))
+    gatehouse = block((1.0, 1.55), (-0.5, 0.5), (0, 1.35))
     rim = [block((1.1, 1.55), (y - 0.1, y + 0.1), (1.33, 1.55)) for y in (-0.4, 0, 0.4)]
     gate = block((1.5, 1.6), (-0.32, 0.32), (0, 0.7)).painted("wood")
     arch = cylinder(0.32, 0.1, axis="x", segments=16).moved(1.55, 0, 0.7).painted("wood")
     bridge = block((1.55, 2.1), (-0.36, 0.36), (0, 0.08)).painted("wood")
     slits = block((-0.9, 0.1), (-0.09, 0.09), (1.55, 2.0)).painted("black")
-    parts = [*walls, *towers, keep, *teeth, house_, *rim, gate, arch, bridge, slits]
+    parts = [*walls, *towers, keep, *teeth, gatehouse, *rim, gate, arch, bridge, slits]
     pole = tube([(0, 0, 2.2), (0, 0, 3.0)], 0.04, 6).painted("metal")
     cloth = prism([(0, 2.6), (0, 3.0), (-0.6, 2.8)], 0.05).painted("orange")
     return parts + ([part.moved(x, y) for part in (pole, cloth) for x, y in corners] if option else [])
