@@ -53,27 +53,12 @@ def cake(option: bool) -> list[Shape]:
 @kind("apple", front=False, option="a bite")
 def apple(option: bool) -> list[Shape]:
     """A ball, narrower below and dented above, with a stalk and a leaf."""
-    profile = [
-        (0, 0.06),
-        (0.12, 0.0),
-        (0.24, 0.04),
-        (0.38, 0.22),
-        (0.46, 0.48),
-        (0.42, 0.72),
-        (0.28, 0.86),
-        (0.12, 0.83),
-        (0, 0.72),
-    ]
+    profile = [(0, 0.06), (0.12, 0.0), (0.24, 0.04), (0.38, 0.22), (0.46, 0.48), (0.42, 0.72)]
+    profile += [(0.28, 0.86), (0.12, 0.83), (0, 0.72)]
     body = lathe(profile, 20)
     stalk = tube([(0, 0, 0.7), (0.02, 0, 0.92), (0.08, 0, 1.06)], [0.03, 0.03, 0.045], 8).painted("wood")
-    leaf = (
-        ellipsoid(0.19, 0.1, 0.03, 12)
-        .moved(0.2)
-        .turned("y", -25)
-        .turned("z", 120)
-        .moved(0.02, 0, 0.92)
-        .painted("leaf")
-    )
+    leaf = ellipsoid(0.19, 0.1, 0.03, 12).moved(0.2).turned("y", -25).turned("z", 120).painted("leaf")
+    leaf = leaf.moved(0.02, 0, 0.92)
     bite = sphere(0.2, 14).scaled(x=0.35).moved(0.41, 0, 0.52).turned("z", 20).painted("cream")
     return [body, stalk, leaf, *([bite] if option else [])]
 

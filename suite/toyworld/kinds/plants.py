@@ -32,41 +32,18 @@ def tree(option: bool) -> list[Shape]:
 @kind("cactus", front=False, option="a flower")
 def cactus(option: bool) -> list[Shape]:
     """A ribbed column with two raised arms, in a pot."""
-    pot = lathe(
-        [
-            (0, 0),
-            (0.2, 0),
-            (0.2, 0),
-            (0.27, 0.26),
-            (0.27, 0.26),
-            (0.31, 0.26),
-            (0.31, 0.34),
-            (0.31, 0.34),
-            (0, 0.33),
-        ],
-        18,
-    )
+    rim = [(0.27, 0.26), (0.27, 0.26), (0.31, 0.26), (0.31, 0.34), (0.31, 0.34), (0, 0.33)]
+    pot = lathe([(0, 0), (0.2, 0), (0.2, 0), *rim], 18).painted("wood")
     stem = lathe([(0.16, 0.3), (0.18, 0.6), (0.18, 1.05), (0.14, 1.18), (0.06, 1.25), (0, 1.26)], 16)
-    ribs = [
-        tube([(0.17, 0, 0.35), (0.18, 0, 1.05), (0.1, 0, 1.2)], 0.035, 6).turned("z", 45 * k)
-        for k in range(8)
-    ]
-    left = tube(
-        [(0, 0, 0.62), (0, 0.36, 0.64), (0, 0.42, 0.72), (0, 0.42, 1.0), (0, 0.42, 1.04)],
-        [0.1, 0.1, 0.11, 0.1, 0.05],
-        12,
-    )
-    right = tube(
-        [(0, 0, 0.78), (0, -0.34, 0.8), (0, -0.4, 0.88), (0, -0.4, 1.1), (0, -0.4, 1.14)],
-        [0.1, 0.1, 0.11, 0.1, 0.05],
-        12,
-    )
-    petals = [
-        ellipsoid(0.13, 0.06, 0.04, 10).moved(0.11).turned("z", 60 * k).moved(z=1.27).painted("pink")
-        for k in range(6)
-    ]
+    rib = tube([(0.17, 0, 0.35), (0.18, 0, 1.05), (0.1, 0, 1.2)], 0.035, 6)
+    ribs = [rib.turned("z", 45 * k) for k in range(8)]
+    left = [(0, 0, 0.62), (0, 0.36, 0.64), (0, 0.42, 0.72), (0, 0.42, 1.0), (0, 0.42, 1.04)]
+    right = [(0, 0, 0.78), (0, -0.34, 0.8), (0, -0.4, 0.88), (0, -0.4, 1.1), (0, -0.4, 1.14)]
+    arms = [tube(path, [0.1, 0.1, 0.11, 0.1, 0.05], 12) for path in (left, right)]
+    petal = ellipsoid(0.13, 0.06, 0.04, 10).moved(0.11, 0, 1.27).painted("pink")
+    petals = [petal.turned("z", 60 * k) for k in range(6)]
     heart = sphere(0.07, 10).moved(z=1.3).painted("yellow")
-    return [pot.painted("wood"), stem, *ribs, left, right, *([*petals, heart] if option else [])]
+    return [pot, stem, *ribs, *arms, *([*petals, heart] if option else [])]
 
 
 @kind("pumpkin", front=False, option="a leaf")

@@ -76,7 +76,7 @@ def test_arm_angles_mean_what_they_say(arm: Arm, elbow: tuple, wrist: tuple):
 
 
 def test_leg_angles_mean_what_they_say():
-    """Raised level and bent by 90, the knee is ahead of the hip, the ankle under the knee; heels bend back."""
+    """Raised and bent by 90, the knee is ahead of the hip, the ankle below the knee; heels bend back."""
     joints = skeleton(BUILDS["average"], Pose(left_leg=Leg(90, 0, 90), right_leg=Leg(0, 0, 90))).joints
     np.testing.assert_allclose(joints["left_knee"] - joints["left_hip"], [0.27, 0, 0], atol=1e-12)
     np.testing.assert_allclose(joints["left_ankle"] - joints["left_knee"], [0, 0, -0.25], atol=1e-12)
