@@ -13,16 +13,21 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import fast_simplification
 import numpy as np
 import trimesh
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 log = logging.getLogger(__name__)
 
 MESH_SUFFIXES = (".obj", ".glb", ".gltf", ".ply")
 GLASS = np.array([0.80, 0.86, 0.90])  # what transparent materials fade to: vertices have no opacity
 INVISIBLE = 0.02  # opacity below which a material is left out
+SMALL_PIECE = 0.05  # half the size of a leaf, in longest sides: below it a mesh of many pieces is foliage
 CUTOUT = 0.5  # texture opacity below which a face is left out (leaves painted on cards)
 # Six barycentric points in the third of a triangle that is nearest to its first corner.
 CORNER_POINTS = np.array(
@@ -42,22 +47,23 @@ class Part:
     texture: Float[ndarray, "h w 4"] | None = None  # RGBA
 
 
-def read_parts(path: Path) -> list[Part]:
-    """All visible parts of a mesh file (OBJ, GLB, glTF, PLY) in the file's own frame. Raises ValueError."""
+def read_parts(path: Path, *, invisible: float = INVISIBLE) -> list[Part]:
+    """All visible parts of a mesh file (OBJ, GLB, glTF, PLY) in the file's own frame; materials of an opacity of at
+    most `invisible` are left out. Raises ValueError."""
     try:
         scene = trimesh.load_scene(path, process=False)
     except Exception as error:  # trimesh raises a different type for each format
         raise ValueError(f"{path} is not a mesh that can be read: {error}") from error
-    parts = [_part(mesh) for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces)]
+    parts = [_part(mesh, invisible) for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces)]
     parts = [part for part in parts if part is not None]
     if not parts:
         raise ValueError(f"{path} has no visible faces.")
     return parts
 
 
-def _part(mesh: trimesh.Trimesh) -> Part | None:
-    vertices, faces = np.asarray(mesh.vertices, float), np.asarray(mesh.faces)
-    normals = np.nan_to_num(np.asarray(mesh.vertex_normals, float))
+def _part(mesh: trimesh.Trimesh, invisible: float) -> Part | None:
+    vertices, faces = np.asarray(mesh.vertices, float), _each_once(mesh)
+    normals = _with_all_normals(vertices, faces, np.nan_to_num(np.asarray(mesh.vertex_normals, float)))
     plain = np.full((len(vertices), 3), 0.8)
     part = Part(vertices=vertices, faces=_wound_like(vertices, faces, normals), normals=normals, colors=plain)
     if isinstance(mesh.visual, trimesh.visual.ColorVisuals):
@@ -65,7 +71,7 @@ def _part(mesh: trimesh.Trimesh) -> Part | None:
             return part
         return replace(part, colors=np.asarray(mesh.visual.vertex_colors)[:, :3] / 255.0)
     color, opacity, image = _material(mesh.visual.material)
-    if opacity <= INVISIBLE:
+    if opacity <= invisible:
         return None
     uv = mesh.visual.uv
     if image is None or uv is None or len(uv) != len(vertices):
@@ -89,6 +95,31 @@ def _material(material) -> tuple[Float[ndarray, "3"], float, object]:
     return color, float(np.clip(np.ravel(np.asarray(opacity, float))[-1], 0, 1)), material.image
 
 
+def _each_once(mesh: trimesh.Trimesh) -> Int[ndarray, "f 3"]:
+    """The faces; of doubled ones (both windings, so that the file's normals cancel) the one that faces outwards."""
+    faces = np.asarray(mesh.faces)
+    place = np.unique(np.round(mesh.vertices, 6), axis=0, return_inverse=True)[1].reshape(-1)[faces]
+    once = np.unique(np.sort(place, axis=1), axis=0, return_index=True)[1]
+    normals = np.linalg.norm(np.nan_to_num(mesh.vertex_normals), axis=-1)
+    if len(once) > 0.6 * len(faces) or np.median(normals) > 1e-6:
+        return faces
+    single = trimesh.Trimesh(mesh.vertices, faces[once], process=False)
+    trimesh.repair.fix_normals(single, multibody=True)
+    return np.asarray(single.faces)
+
+
+def _with_all_normals(vertices, faces, normals) -> Float[ndarray, "v 3"]:
+    """The normals of the file; where it has none, the area-weighted mean over the faces around the vertex."""
+    missing = np.linalg.norm(normals, axis=-1) < 1e-6
+    if not missing.any():
+        return normals
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    total = np.zeros_like(vertices)
+    np.add.at(total, faces, np.cross(b - a, c - a)[:, None])
+    total /= np.maximum(np.linalg.norm(total, axis=-1, keepdims=True), 1e-20)
+    return np.where(missing[:, None], total, normals)
+
+
 def _wound_like(vertices, faces, normals) -> Int[ndarray, "f 3"]:
     """The faces, turned where their winding contradicts the file's normals."""
     a, b, c = (vertices[faces[:, i]] for i in range(3))
@@ -97,7 +128,7 @@ def _wound_like(vertices, faces, normals) -> Int[ndarray, "f 3"]:
 
 
 def subdivide(
-    attributes: Float[ndarray, "v k"], faces: Int[ndarray, "f 3"], max_edge: float, max_faces: int = 400_000
+    attributes: Float[ndarray, "v k"], faces: Int[ndarray, "f 3"], max_edge: float, max_faces: int
 ) -> tuple[Float[ndarray, "w k"], Int[ndarray, "g 3"]]:
     """Bisects longest edges until none exceeds `max_edge`; all attributes (the first three: position) are interpolated.
 
@@ -113,9 +144,11 @@ def subdivide(
             long[:] = False
         done.append(faces[~long])
         rolled = faces[long][np.arange(long.sum())[:, None], (longest[long, None] + np.arange(3)) % 3]
-        edges, index = np.unique(np.sort(rolled[:, :2], axis=1), axis=0, return_inverse=True)
+        low, high = np.sort(rolled[:, :2], axis=1).T.astype(np.int64)
+        edges, index = np.unique(low * len(attributes) + high, return_inverse=True)
         middle = len(attributes) + index.reshape(-1)
-        attributes = np.concatenate([attributes, attributes[edges].mean(1)])
+        low, high = edges // len(attributes), edges % len(attributes)
+        attributes = np.concatenate([attributes, (attributes[low] + attributes[high]) / 2])
         a, b, c = rolled.T
         faces = np.concatenate([np.stack([a, middle, c], 1), np.stack([middle, b, c], 1)])
     return attributes, np.concatenate(done) if done else faces
@@ -133,11 +166,11 @@ def sample(texture: Float[ndarray, "h w c"], uv: Float[ndarray, "*n 2"]) -> Floa
     return top * (1 - fy) + bottom * fy
 
 
-def bake_texture(part: Part, max_edge: float) -> Part:
+def bake_texture(part: Part, max_edge: float, max_faces: int) -> Part:
     """A textured part, split to `max_edge` (finer where the texture cuts holes), with the texture at its vertices."""
     holes = float((part.texture[..., 3] < CUTOUT).mean()) > 0.01
     attributes = np.concatenate([part.vertices, part.normals, part.uv], axis=1)
-    attributes, faces = subdivide(attributes, part.faces, max_edge / 2 if holes else max_edge)
+    attributes, faces = subdivide(attributes, part.faces, max_edge / 2 if holes else max_edge, max_faces)
     vertices, normals, uv = attributes[:, :3], attributes[:, 3:6], attributes[:, 6:8]
     rgba = np.stack(
         [np.mean([sample(part.texture, np.einsum("i,fid->fd", point, uv[np.roll(faces, -k, axis=1)]))
@@ -161,25 +194,85 @@ def _without_unused(part: Part) -> Part:
                    colors=part.colors[used])  # fmt: skip
 
 
-def decimate(part: Part, target: int) -> Part:
-    """The part with about `target` faces; normals and colours come from the nearest vertex of the original."""
-    if len(part.faces) <= target or len(part.faces) < 50:
-        return part
-    import fast_simplification
-    from scipy.spatial import cKDTree
+def decimate(part: Part, target: int, *, seed: int = 0) -> Part:
+    """The part with about `target` faces.
 
+    Foliage (hundreds of small separate pieces) loses pieces at random, and those that stay grow to cover the same area
+    (stochastic simplification, Cook et al. 2007); anything else is simplified by quadric error, with the normals and
+    colours of the nearest old vertex.
+    """
+    if len(part.faces) <= max(target, 50):
+        return part
     points, index = np.unique(np.round(part.vertices, 5), axis=0, return_inverse=True)
     faces = index.reshape(-1)[part.faces]
+    links = np.concatenate([faces[:, :2], faces[:, 1:]])
+    graph = coo_matrix((np.ones(len(links), bool), links.T), shape=(len(points),) * 2)
+    count, label = connected_components(graph, directed=False)
+    size = np.zeros(count)
+    np.maximum.at(size, label, np.abs(points - _means(points, label, count)[label]).max(1))
+    if count > 200 and np.mean(size) < SMALL_PIECE:
+        return _thinned(part, label[faces[:, 0]], label[index.reshape(-1)], count, target / len(faces), seed)
+    return _simplified(part, points, faces, target)
+
+
+def _means(points, label, count: int) -> Float[ndarray, "k 3"]:
+    sums = [np.bincount(label, weights=points[:, axis], minlength=count) for axis in range(3)]
+    return np.stack(sums, axis=1) / np.bincount(label, minlength=count)[:, None].clip(1)
+
+
+def _thinned(part: Part, face_piece, vertex_piece, pieces: int, fraction: float, seed: int) -> Part:
+    stay = np.random.default_rng(seed).permutation(pieces) < max(1, round(fraction * pieces))
+    centres = _means(part.vertices, vertex_piece, pieces)[vertex_piece]
+    vertices = centres + (part.vertices - centres) / np.sqrt(fraction)
+    return _without_unused(replace(part, vertices=vertices, faces=part.faces[stay[face_piece]]))
+
+
+def _simplified(part: Part, points, faces, target: int) -> Part:
+    """By quadric error, gently (`agg` above 1 swallows thin posts); what resists (petals: all border) is clustered."""
     faces = faces[(faces != np.roll(faces, 1, axis=1)).all(1)]
-    vertices, faces = fast_simplification.simplify(
-        points.astype(np.float32), faces.astype(np.int32), target_count=max(target, 20), agg=5.0
-    )
-    vertices, faces = vertices.astype(float), faces.astype(int)
-    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(1)]
-    near = cKDTree(part.vertices).query(vertices)[1]
+    if len(faces) > target:
+        vertices, faces = fast_simplification.simplify(
+            points.astype(np.float32), faces.astype(np.int32), target_count=max(target, 20), agg=1.0
+        )
+        points, faces = vertices.astype(float), faces.astype(int)
+        faces = faces[(faces != np.roll(faces, 1, axis=1)).all(1)]
+    near = cKDTree(part.vertices).query(points)[1]
     normals = part.normals[near]
-    small = Part(vertices=vertices, faces=_wound_like(vertices, faces, normals), normals=normals, colors=part.colors[near])
+    small = Part(vertices=points, faces=_wound_like(points, faces, normals), normals=normals, colors=part.colors[near])
+    cell = 0.004
+    while len(small.faces) > 1.2 * target:
+        small, cell = _clustered(small, cell), 1.25 * cell
     return _without_unused(small)
+
+
+def _clustered(part: Part, cell: float) -> Part:
+    """Vertices in one cubic cell move to their mean; those that face the same way there also share normal and colour."""
+    _, place = np.unique(np.floor(part.vertices / cell).astype(int), axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    axis = np.abs(part.normals).argmax(1)
+    side = 2 * axis + (part.normals[np.arange(len(axis)), axis] > 0)
+    keys, vertex = np.unique(6 * place + side, return_inverse=True)
+    count, faces = len(keys), vertex[part.faces]
+    at = keys[faces] // 6
+    faces = faces[(at != np.roll(at, 1, axis=1)).all(1)]
+    faces = faces[np.unique(np.sort(faces, axis=1), axis=0, return_index=True)[1]]
+    return Part(
+        vertices=_means(part.vertices, place, place.max() + 1)[keys // 6],
+        faces=faces,
+        normals=_means(part.normals, vertex, count),
+        colors=_means(part.colors, vertex, count),
+    )
+
+
+def _shared_limit(counts: list[int], budget: int) -> int:
+    """The limit at which counts, each cut to it, sum to `budget`: dense parts pay, small ones stay as they are."""
+    left = budget
+    for position, count in enumerate(sorted(counts)):
+        share = left // (len(counts) - position)
+        if count > share:
+            return share
+        left -= count
+    return max(counts)
 
 
 def joined(parts: list[Part]) -> Part:
@@ -210,12 +303,16 @@ def normalized(parts: list[Part]) -> list[Part]:
 
 def bake(parts: list[Part], *, max_edge: float = 0.03, max_faces: int = 30_000) -> Part:
     """One coloured mesh (longest side 1, centred) of at most about `max_faces` faces."""
-    parts = normalized(parts)
-    parts = [part if part.texture is None else bake_texture(part, max_edge) for part in parts]
-    parts = [part for part in parts if len(part.faces)]
-    total = sum(len(part.faces) for part in parts)
+    parts, given = normalized(parts), sum(len(part.faces) for part in parts)
+    for edge in max_edge * 1.3 ** np.arange(6):  # coarser, where so many faces are too many
+        baked = [part if part.texture is None else bake_texture(part, edge, 2 * max_faces + given) for part in parts]
+        total = sum(len(part.faces) for part in baked)
+        if total <= max(max_faces, 1.5 * given):
+            break
+    parts = [part for part in baked if len(part.faces)]
     if total > max_faces:
-        parts = [decimate(part, int(len(part.faces) * max_faces / total)) for part in parts]
+        limit = _shared_limit([len(part.faces) for part in parts], max_faces)
+        parts = [decimate(part, limit) for part in parts]
     (whole,) = normalized([joined(parts)])
     length = np.linalg.norm(whole.normals, axis=-1, keepdims=True)
     return replace(whole, normals=np.where(length > 1e-8, whole.normals / np.maximum(length, 1e-8), 0.0))

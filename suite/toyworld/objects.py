@@ -20,7 +20,7 @@ from suite.toyworld.kinds.registry import KINDS, Kind
 from suite.toyworld.paints import COLORS, COMPANIONS, FIXED, PATTERNS
 from suite.toyworld.shapes import Shape
 
-SIZES: dict[str, tuple[float, float, float]] = {"": (1, 1, 1), "tall": (1, 1, 1.4), "wide": (1, 1.4, 1)}
+SIZES: dict[str, tuple[float, float, float]] = {"": (1.0, 1.0, 1.0), "tall": (1.0, 1.0, 1.4), "wide": (1.0, 1.4, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -133,23 +133,41 @@ def parse(prompt: str) -> ObjectSpec:
 
 def build(spec: ObjectSpec) -> Surface:
     """The exact surface of an object."""
-    shapes = kinds()[spec.kind].build(spec.option)
-    return surface_of(shapes, spec.color, spec.pattern, SIZES[spec.size])
+    return painted(_geometry(spec.kind, spec.option, spec.size), spec.color, spec.pattern)
 
 
-def surface_of(
-    shapes: Sequence[Shape], color: str, pattern: str = "plain", stretch: Sequence[float] = (1, 1, 1)
-) -> Surface:
-    """Painted shapes as one normalised surface, the paints "main" and "second" resolved to colours."""
-    palette = {**FIXED, **COLORS, **{name: FIXED[name] for name in ("white", "black")}}
-    palette |= {"main": COLORS[color], "second": COMPANIONS[color]}
-    vertices = np.concatenate([shape.vertices for shape in shapes]) * np.asarray(stretch, dtype=float)
+@dataclass(frozen=True)
+class Geometry:
+    """A normalised surface whose paints are still names: `paint_names[paints[v]]` is the paint of vertex v."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    normals: np.ndarray
+    paints: np.ndarray
+    paint_names: tuple[str, ...]
+
+
+@cache
+def _geometry(kind: str, option: bool, size: str) -> Geometry:
+    return assemble(kinds()[kind].build(option), SIZES[size])
+
+
+def assemble(shapes: Sequence[Shape], stretch: Sequence[float] = (1.0, 1.0, 1.0)) -> Geometry:
+    """Painted shapes as one surface, stretched along the axes and then normalised."""
+    vertices = normalized(np.concatenate([shape.vertices for shape in shapes]) * np.asarray(stretch, dtype=float))
     starts = np.cumsum([0] + [len(shape.vertices) for shape in shapes[:-1]])
     faces = np.concatenate([shape.faces + start for shape, start in zip(shapes, starts)]).astype(np.int32)
-    vertices = normalized(vertices)
-    colors = np.concatenate([np.tile(palette[s.paint], (len(s.vertices), 1)) for s in shapes]).astype(np.float32)
-    patterned = np.concatenate([np.full(len(s.vertices), s.paint == "main") for s in shapes])
-    return Surface(vertices, faces, vertex_normals(vertices, faces), colors, patterned, pattern, COMPANIONS[color])
+    names = tuple(dict.fromkeys(shape.paint for shape in shapes))
+    paints = np.concatenate([np.full(len(shape.vertices), names.index(shape.paint)) for shape in shapes])
+    return Geometry(vertices, faces, vertex_normals(vertices, faces), paints, names)
+
+
+def painted(geometry: Geometry, color: str = "grey", pattern: str = "plain") -> Surface:
+    """A surface with its paints resolved: "main" is the colour, "second" its companion, the others are what they say."""
+    palette = {**FIXED, **COLORS, "main": COLORS[color], "second": COMPANIONS[color]}
+    colors = np.array([palette[name] for name in geometry.paint_names], np.float32)[geometry.paints]
+    main = np.array([name == "main" for name in geometry.paint_names])[geometry.paints]
+    return Surface(geometry.vertices, geometry.faces, geometry.normals, colors, main, pattern, COMPANIONS[color])
 
 
 def normalized(vertices: np.ndarray) -> np.ndarray:

@@ -1,0 +1,159 @@
+"""Training of a latent text-to-image prior from nothing, of Stable Diffusion's own parts (arXiv:2112.10752).
+
+    loss = E min(SNR_t, gamma) / (SNR_t + 1) |v_theta(x_t, t, caption) - v|^2,    v = alpha_t eps - sigma_t x_0
+
+The v-target is of Salimans & Ho (arXiv:2202.00512), the weight of Min-SNR (arXiv:2303.09556, Sec. 3.4). Denoiser and
+text encoder learn together; what is saved is their exponential moving average, in diffusers' directory layout.
+"""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from priors.codec import PatchCodec, fit_codec
+from priors.train.tokenizer import learn_tokenizer
+from suite.diffusion.noise import NoiseSchedule
+from suite.toyworld.dataset import Scenes
+
+SCHEDULER = {
+    "_class_name": "DDIMScheduler",
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "timestep_spacing": "trailing",
+    "steps_offset": 1,
+    "set_alpha_to_one": False,
+    "clip_sample": False,
+}
+
+
+def build_text_encoder(tokenizer: CLIPTokenizer, *, width: int = 192, layers: int = 2) -> CLIPTextModel:
+    """A small CLIP text transformer for this tokenizer, freshly initialised."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer), hidden_size=width, intermediate_size=4 * width, num_attention_heads=width // 32,
+            num_hidden_layers=layers, max_position_embeddings=tokenizer.model_max_length,
+            projection_dim=width, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )  # fmt: skip
+
+
+def build_denoiser(size: int, channels: int, text_width: int, widths: tuple[int, ...]) -> UNet2DConditionModel:
+    """A `UNet2DConditionModel` of Stable Diffusion's blocks, one layer each, with attention below full resolution."""
+    lower = len(widths) - 1
+    return UNet2DConditionModel(
+        sample_size=size, in_channels=channels, out_channels=channels, layers_per_block=1, block_out_channels=widths,
+        down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * lower,
+        up_block_types=("CrossAttnUpBlock2D",) * lower + ("UpBlock2D",),
+        cross_attention_dim=text_width, attention_head_dim=8,
+    )  # fmt: skip
+
+
+class DenoiserTraining(torch.nn.Module):
+    """What learns and the step it takes: a denoiser and a text encoder on captioned pictures.
+
+    Args:
+        scenes: Where the captioned pictures come from.
+        captions: Texts from which the tokenizer is learnt.
+        widths: Channels of the denoiser's levels.
+        text_width: Width of the text encoder.
+        drop: How often the caption is empty, for classifier-free guidance.
+        gamma: Cap of the signal-to-noise ratio in the loss.
+        ema: Decay of the moving average.
+        autocast: Whether matrix products run in bfloat16.
+    """
+
+    def __init__(
+        self,
+        scenes: Scenes,
+        captions: list[str],
+        *,
+        widths: tuple[int, ...] = (64, 128, 256),
+        text_width: int = 192,
+        text_layers: int = 2,
+        drop: float = 0.1,
+        gamma: float = 5.0,
+        ema: float = 0.9995,
+        autocast: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.scenes, self.drop, self.gamma, self.decay, self.autocast = scenes, drop, gamma, ema, autocast
+        self.schedule = NoiseSchedule.from_scheduler_config(SCHEDULER)
+        self.tokenizer = learn_tokenizer(captions)
+        pictures = torch.from_numpy(scenes.batch(2048, seed, 1 << 30).images).movedim(-1, 1)
+        self.codec = fit_codec(pictures)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            text = build_text_encoder(self.tokenizer, width=text_width, layers=text_layers)
+            unet = build_denoiser(scenes.size // 4, self.codec.config.latent_channels, text_width, tuple(widths))
+        self.learning = torch.nn.ModuleDict({"text_encoder": text, "unet": unet}).train()
+        self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
+
+    def loss(self, images: np.ndarray, captions: list[str], generator: torch.Generator) -> Tensor:
+        """The weighted v-loss of `b h w 3` pictures in [0, 1] with their captions."""
+        device = self.codec.basis.device
+        pixels = torch.from_numpy(images).movedim(-1, 1).to(device)
+        x_0 = self.codec.encode(pixels * 2 - 1).latent_dist.mode() * self.codec.config.scaling_factor
+        # one time in each of b equal bands: less variance than independent draws
+        order = torch.rand(len(x_0), generator=generator)
+        t = ((torch.arange(len(x_0)) + order) / len(x_0)).clamp(min=1e-3).to(device)
+        eps = torch.randn(x_0.shape, generator=generator).to(device)
+        alpha, sigma = (a[:, None, None, None] for a in self.schedule.alpha_sigma(t))
+        drop = torch.rand(len(x_0), generator=generator) < self.drop
+        texts = ["" if empty else text for text, empty in zip(captions, drop.tolist())]
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
+            tokens = embed(self.learning["text_encoder"], self.tokenizer, texts)
+            v = self.learning["unet"](alpha * x_0 + sigma * eps, self.schedule.model_time(t), tokens).sample
+        snr = (alpha / sigma) ** 2
+        weight = snr.clamp(max=self.gamma) / (snr + 1)
+        return (weight * F.mse_loss(v.float(), alpha * eps - sigma * x_0, reduction="none")).mean()
+
+    @torch.no_grad()
+    def update_average(self, step: int) -> None:
+        """Move the average towards what was learnt; quickly at first."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        new = list(self.learning.parameters())
+        torch._foreach_lerp_(list(self.average.parameters()), new, 1 - decay)
+
+    def save(self, directory: Path, words: list[str]) -> None:
+        """Write the averaged prior in half precision in diffusers' directory layout, with the words it knows."""
+        save_prior(directory, self.average["unet"], self.average["text_encoder"], self.tokenizer, self.codec, words)
+
+
+def embed(text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
+    """Token states `b l d` of texts, as Stable Diffusion reads them."""
+    ids = tokenizer(texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True).input_ids
+    return text_encoder(torch.tensor(ids, device=text_encoder.device)).last_hidden_state
+
+
+def save_prior(
+    directory: Path, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer,
+    codec: PatchCodec, words: list[str],
+) -> None:  # fmt: skip
+    """Write a prior's parts in half precision where diffusers looks for them."""
+    for name, part in (("unet", unet), ("text_encoder", text_encoder), ("vae", codec)):
+        copy.deepcopy(part).half().save_pretrained(directory / name)
+    tokenizer.save_pretrained(directory / "tokenizer")
+    (directory / "scheduler").mkdir(parents=True, exist_ok=True)
+    (directory / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["priors.codec", "PatchCodec"],
+    }
+    (directory / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    (directory / "words.json").write_text(json.dumps(sorted(words), indent=0) + "\n")

@@ -1,0 +1,160 @@
+"""Endless captioned pictures of toyworld, any batch of which follows from a seed and a number.
+
+A batch is rendered on the fly (faster than any network here learns), so there is no dataset to store, and a resumed
+training sees what an uninterrupted one would have seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from suite.toyworld import characters
+from suite.toyworld.captions import caption, subject, view_word
+from suite.toyworld.motions import MOTIONS, camera_at
+from suite.toyworld.objects import ObjectSpec, Surface, all_specs, article, build, held_out, kinds
+from suite.toyworld.render import Lights, headlights, render
+
+FOV_DEG = 40.0
+DISTANCE = (1.7, 1.9)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A surface with its own caption, beside the procedural objects: a real object. `front`: view words apply."""
+
+    name: str
+    surface: Surface
+    front: bool = True
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is known of a picture. `name` is the kind of an object, the caption of a real one, or "person"."""
+
+    source: str
+    name: str
+    color: str
+    pattern: str
+    view: str
+    front: bool
+    caption: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`b` pictures: `images` `b h w 3` float32 RGB in [0, 1], and what is known of each."""
+
+    images: np.ndarray
+    labels: tuple[Label, ...]
+
+
+class Scenes:
+    """Captioned pictures of toyworld.
+
+    Args:
+        real: Surfaces with their captions, learnt beside the procedural objects.
+        size: Height and width in pixels.
+        shares: How often a picture shows a procedural object, a real object, a person, and a thing in motion.
+        split: "train" leaves out the held-out compositions, "held_out" shows only these, "all" shows everything.
+        views: Pictures of each thing, from different cameras.
+        view_words: How often a caption says the view of a thing that has a front (others: half as often).
+    """
+
+    def __init__(
+        self,
+        *,
+        real: Sequence[Named] = (),
+        size: int = 64,
+        shares: tuple[float, float, float, float] = (0.5, 0.34, 0.08, 0.08),
+        split: str = "train",
+        views: int = 4,
+        view_words: float = 0.7,
+    ) -> None:
+        if split not in ("train", "held_out", "all"):
+            raise ValueError(f"A split is train, held_out or all, got {split!r}.")
+        weights = np.array(shares, dtype=float) * [1, bool(real), 1, 1]
+        self.shares, self.real, self.size = weights / weights.sum(), tuple(real), size
+        self.views, self.view_words = views, view_words
+        keep = {"train": lambda s: not held_out(s), "held_out": held_out, "all": lambda s: True}[split]
+        self.specs: dict[str, list[ObjectSpec]] = {kind: [] for kind in kinds()}
+        for spec in filter(keep, all_specs()):
+            self.specs[spec.kind].append(spec)
+
+    def batch(self, count: int, seed: int, number: int) -> Batch:
+        """The batch of this number: `count` pictures, a multiple of `views`."""
+        random = np.random.default_rng([seed, number])
+        things = [self._thing(random) for _ in range(count // self.views)]
+        return Batch(
+            np.concatenate([images for images, _ in things]), tuple(label for _, labels in things for label in labels)
+        )
+
+    def _thing(self, random: np.random.Generator) -> tuple[np.ndarray, list[Label]]:
+        source = ("object", "real", "person", "motion")[random.choice(4, p=self.shares)]
+        doing, color, pattern = "", "", ""
+        if source == "real":
+            thing = self.real[random.integers(len(self.real))]
+            name, surface, front = thing.name, thing.surface, thing.front
+            words = f"{article(name)} {name}" if random.random() < 0.8 else name
+        elif source == "person":
+            outfit, pose = characters.random_outfit(random), characters.random_pose(random)
+            name, surface, front = "person", characters.surface(outfit, pose), True
+            words, doing = characters.describe(outfit), characters.describe_pose(pose)
+        else:
+            spec = self._spec(random)
+            name, color, pattern, front = spec.kind, spec.color, spec.pattern, kinds()[spec.kind].front
+            surface, words = build(spec), subject(spec, random)
+        azimuth, elevation, cameras = random_cameras(self.views, random)
+        if source == "motion":
+            doing = MOTIONS[random.integers(len(MOTIONS))]
+            cameras = np.stack([camera_at(camera, doing, random.random()) for camera in cameras])
+        images = render(
+            surface, cameras, np.full(self.views, FOV_DEG), height=self.size, width=self.size,
+            lights=random_lights(cameras, random), background=random_backgrounds(self.views, random),
+        ).images  # fmt: skip
+        labels = []
+        for a, e in zip(azimuth, elevation):
+            view = view_word(a, e) if doing != "spinning" else ""
+            said = view if random.random() < self.view_words * (1.0 if front else 0.5) else ""
+            labels.append(Label(source, name, color, pattern, view, front, caption(words, said, doing)))
+        return images, labels
+
+    def _spec(self, random: np.random.Generator) -> ObjectSpec:
+        """A kind, then one of its objects: half of them plain, of natural size and without options."""
+        specs = self.specs[list(self.specs)[random.integers(len(self.specs))]]
+        while True:
+            spec = specs[random.integers(len(specs))]
+            fancy = (spec.pattern != "plain") + (spec.size != "") + spec.option
+            if fancy == 0 or random.random() < (0.5, 0.25, 0.1)[fancy - 1]:
+                return spec
+
+
+def orbit(azimuth_deg: np.ndarray, elevation_deg: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """OpenGL cameras `b 4 4` that look at the origin with Z up (the numpy twin of `Cameras.orbit`)."""
+    a, e = np.deg2rad(azimuth_deg), np.deg2rad(elevation_deg)
+    back = np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], -1)
+    right = np.stack([-np.sin(a), np.cos(a), 0 * a], -1)
+    out = np.tile(np.eye(4), (len(a), 1, 1))
+    out[:, :3, 0], out[:, :3, 1], out[:, :3, 2] = right, np.cross(back, right), back
+    out[:, :3, 3] = back * np.asarray(distance)[:, None]
+    return out
+
+
+def random_cameras(count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Azimuths, elevations (degrees) and cameras `b 4 4` around a thing: one in five looks down from above."""
+    azimuth = random.uniform(-180, 180, count)
+    elevation = np.where(random.random(count) < 0.2, random.uniform(45, 88, count), random.uniform(-12, 45, count))
+    return azimuth, elevation, orbit(azimuth, elevation, random.uniform(*DISTANCE, count))
+
+
+def random_lights(world_from_camera: np.ndarray, random: np.random.Generator) -> Lights:
+    """Lights near the cameras, shifted at random and mostly upwards."""
+    tilt = random.normal(0, 0.35, (len(world_from_camera), 3)) + np.array([0, 0, 0.5])
+    return headlights(world_from_camera, tilt, random.uniform(0.55, 0.85, len(world_from_camera)))
+
+
+def random_backgrounds(count: int, random: np.random.Generator) -> np.ndarray:
+    """Plain backgrounds `b 3`: any grey with a slight tint, one in six pure white."""
+    grey = np.where(random.random((count, 1)) < 1 / 6, 1.0, random.uniform(0, 1, (count, 1)))
+    tint = random.uniform(-0.12, 0.12, (count, 3)) * (grey < 1)
+    return np.clip(grey + tint, 0, 1).astype(np.float32)
