@@ -265,11 +265,11 @@ def _literal(value: str, option: Option | None, sweep: bool) -> str:
 def _parsed(word: str) -> Any:
     """Hydra's reading of a word, or None if it does not follow the grammar."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
+    from hydra.errors import HydraException
 
     try:
         return OverridesParser.create().parse_override(word)
-    except OverrideParseException:
+    except HydraException:
         return None
 
 

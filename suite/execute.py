@@ -14,7 +14,7 @@ from suite.options import locate, name_of, not_one_of, options_of
 from suite.rng import global_randomness, reseed
 from suite.run import Run
 from suite.settings import Settings, run_directory
-from suite.task import Task
+from suite.task import Optimization, Task
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 DISK = {
@@ -92,6 +92,8 @@ def build_task(node: dict, settings: Settings, run: Run) -> Task:
             raise UserError(one_line(error)) from error
     if not isinstance(task, Task):
         raise UserError(f"{node['_target_']} is not a task: it must be a suite.task.Task.")
+    if isinstance(task, Optimization) and task.steps < 1:
+        raise UserError(f"steps must be at least 1, got {task.steps}.")
     return task
 
 

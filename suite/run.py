@@ -173,7 +173,8 @@ class Run:
         for name in LOGGERS:
             logging.getLogger(name).addHandler(self._handler)
             logging.getLogger(name).setLevel(logging.INFO)
-        self._compare_environment(now)
+        if not self.complete:
+            self._compare_environment(now)
 
     def _compare_environment(self, now: dict) -> None:
         path = self.directory / "environment.json"
@@ -181,7 +182,7 @@ class Run:
             write_atomically(path, json.dumps(now, indent=2))
             return
         before = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("torch", "processor", "threads", "commit"):
+        for key in ("torch", "processor", "threads"):
             if before.get(key) != now[key]:
                 self.log.warning(
                     "%s was %s when this run began and is %s now.", key, before.get(key), now[key]

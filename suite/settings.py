@@ -68,15 +68,16 @@ def run_directory(task: str, config: Mapping[str, Any]) -> Path:
 
 
 def slug(config: Mapping[str, Any]) -> str:
-    """A few words that tell a run from its neighbours: its prompt or what it reads."""
+    """A few words that tell a run from its neighbours: its prompt, what it reads, or its prior's class."""
     for key in ("prompt", "text", "name", "image", "video", "data", "scene", "prior"):
         value = config.get(key)
-        value = (
-            next((v for v in value.values() if isinstance(v, str)), "") if isinstance(value, dict) else value
-        )
+        if isinstance(value, dict):  # an object: its first text option, or its class
+            texts = [text for name, text in value.items() if name != "_target_" and isinstance(text, str)]
+            value = texts[0] if texts else value.get("_target_", "").rpartition(".")[2]
         if isinstance(value, str) and value:
-            value = Path(value).stem if os.sep in value else value.rsplit(".", 1)[-1]
-            return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:40].strip("-") or "run"
+            is_file = os.sep in value or re.fullmatch(r"\S+\.\w{1,5}", value)
+            words = re.sub(r"[^a-z0-9]+", "-", (Path(value).stem if is_file else value).lower())
+            return words.strip("-")[:40].strip("-") or "run"
     return "run"
 
 

@@ -68,17 +68,12 @@ class _Loop:
     """One optimization under way: what `optimize` does at each step, and what a checkpoint holds."""
 
     def __init__(self, task: Optimization, run: Run, stage: str) -> None:
-        if task.steps < 1:
-            raise ValueError(f"steps must be at least 1, got {task.steps}.")
         self.task, self.run, self.stage = task, run, stage
         self.checkpoints = run.checkpoints(stage)
         task.to(run.device)
         reseed(run.seed, 0, "optimizer")
         self.optimizer = task.make_optimizer()
-        groups = zip(self.optimizer.param_groups, task.parameter_groups())
-        self.rates = [
-            (group, given["lr"]) for group, given in groups if isinstance(given.get("lr"), Schedule)
-        ]
+        self.rates = [group.get("lr") for group in task.parameter_groups()]
         self.durations: list[float] = []
         self.seconds, self.evaluations, self.evaluations_before = 0.0, 0, task_evaluations(task)
         self.saved_at, self.last_save = time.monotonic(), 0
@@ -102,8 +97,9 @@ class _Loop:
         begun = time.perf_counter()
         task, progress = self.task, step / self.task.steps
         reseed(self.run.seed, step, "global")
-        for group, rate in self.rates:
-            group["lr"] = rate(progress)
+        for group, rate in zip(self.optimizer.param_groups, self.rates):
+            if isinstance(rate, Schedule):
+                group["lr"] = rate(progress)
         self.optimizer.zero_grad(set_to_none=True)
         loss = task.loss(step, generator(self.run.seed, step, "step"))
         loss.backward()

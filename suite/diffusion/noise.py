@@ -211,7 +211,8 @@ class DiscreteSchedule(NoiseSchedule):
 
     Args:
         betas: The T variances; 1000 in every published model.
-        spacing: How a sampler's steps lie in the table (Lin et al., arXiv:2305.08891, Table 2).
+        spacing: How a sampler's steps lie in the table: "leading", "trailing" or "linspace" (Lin et al.,
+            arXiv:2305.08891, Table 2).
         steps_offset: Added to the steps of "leading"; 1 in Stable Diffusion.
         set_alpha_to_one: Whether the last step goes to alpha = 1 or to the table's first entry.
     """
@@ -220,7 +221,7 @@ class DiscreteSchedule(NoiseSchedule):
         self,
         betas: Float[Tensor, " T"],
         *,
-        spacing: Spacing = "leading",
+        spacing: str = "leading",
         steps_offset: int = 0,
         set_alpha_to_one: bool = True,
     ) -> None:
@@ -294,7 +295,7 @@ class FlowSchedule(NoiseSchedule):
 
     def times(self, steps: int, spacing: Spacing | None = None) -> Float[Tensor, " steps"]:
         """Even from 1 to sigma(1/1000), as diffusers does; "trailing": even from 1 to 1 / steps."""
-        last = {"linspace": float(self._sigma(torch.tensor(1e-3, dtype=torch.float64)))}
+        last = {"linspace": float(self._sigma(torch.tensor([1e-3], dtype=torch.float64)))}
         return _even_times(steps, spacing or "linspace", **last)
 
 
