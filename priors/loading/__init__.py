@@ -1,0 +1,1 @@
+"""Reading Stable Diffusion checkpoints in their several forms; `priors.checkpoints` is the entrance."""
