@@ -10,6 +10,9 @@ from torch import Tensor
 
 from suite.geometry.mesh import Mesh, sample_texture
 
+# what suite.io.glb calls glTF's COLOR_0; followed by 8 or 16 for whole numbers, which trimesh reads raw
+LINEAR_COLORS = "_linear_color"
+
 
 def srgb_from_linear(linear: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """IEC 61966-2-1. glTF stores vertex colours and colour factors linearly, everything else is sRGB."""
@@ -55,12 +58,19 @@ def from_trimesh(geometry: Any, *, color_edge: float = 1 / 64, linear_colors: bo
     """
     import trimesh
 
-    parts = geometry.dump() if isinstance(geometry, trimesh.Scene) else [geometry]
-    parts = [part for part in parts if isinstance(part, trimesh.Trimesh) and len(part.faces)]
-    if not parts:
-        raise ValueError("There are no faces in it (a point cloud or an empty scene?).")
+    if isinstance(geometry, trimesh.Scene):
+        nodes = [geometry.graph[name] for name in geometry.graph.nodes_geometry]
+    else:
+        nodes = [(np.eye(4), None)]
     textures: dict[bytes, Texture] = {}
-    meshes = [_part(part, textures, linear_colors) for part in parts]
+    meshes = []
+    for matrix, name in nodes:  # Scene.dump would lose the normals
+        part = geometry if name is None else geometry.geometry[name]
+        if isinstance(part, trimesh.Trimesh) and len(part.faces):
+            world_from_part = torch.tensor(np.asarray(matrix), dtype=torch.float32)
+            meshes.append(_part(part, textures, linear_colors).transformed(world_from_part))
+    if not meshes:
+        raise ValueError("There are no faces in it (a point cloud or an empty scene?).")
     one_texture = len(textures) == 1 and all(m.texture is not None for m in meshes)
     if not textures or (one_texture and next(iter(textures.values())).alpha is None):
         return Mesh.cat(meshes) if len(meshes) > 1 else meshes[0]
@@ -88,11 +98,23 @@ def _part(part: Any, textures: dict[bytes, Texture], linear: bool) -> Mesh:
         normals=None if given is None else torch.tensor(np.asarray(given), dtype=torch.float32),
     )
     if part.visual.kind == "texture":
-        return _with_material(mesh, part.visual, textures, linear)
-    if part.visual.kind is None:
-        return mesh
-    colors = torch.tensor(np.asarray(part.visual.vertex_colors)[:, :3], dtype=torch.float32) / 255
-    return replace(mesh, vertex_colors=srgb_from_linear(colors) if linear else colors)
+        mesh = _with_material(mesh, part.visual, textures, linear)
+    elif part.visual.kind is not None:
+        colors = torch.tensor(np.asarray(part.visual.vertex_colors)[:, :3], dtype=torch.float32) / 255
+        mesh = replace(mesh, vertex_colors=srgb_from_linear(colors) if linear else colors)
+    return mesh if mesh.texture is not None else _with_linear_colors(mesh, part.vertex_attributes)
+
+
+def _with_linear_colors(mesh: Mesh, attributes: Any) -> Mesh:
+    """glTF's vertex colours times the colour of the material."""
+    for suffix, scale in {"": 1.0, "8": 255.0, "16": 65535.0}.items():
+        values = attributes.get(LINEAR_COLORS + suffix)
+        if values is not None and len(values) == len(mesh.vertices):
+            colors = torch.tensor(np.asarray(values)[:, :3].astype(np.float32)) / scale
+            if mesh.vertex_colors is not None:
+                colors = colors * linear_from_srgb(mesh.vertex_colors)
+            return replace(mesh, vertex_colors=srgb_from_linear(colors.clamp(0, 1)))
+    return mesh
 
 
 def _with_material(mesh: Mesh, visual: Any, textures: dict[bytes, Texture], linear: bool) -> Mesh:

@@ -1,0 +1,138 @@
+"""Binary glTF 2.0: written here, because colours and axes have to be right; read by trimesh.
+
+Written: one mesh with normals, in glTF's axes (+Y up, +Z front; our +Z up, +X front), with its texture, or
+with vertex colours in linear light as the standard asks (float32: 8 bits of linear light band in the dark). The
+material does not shine and is seen from both sides.
+"""
+
+import io
+import json
+import struct
+
+import numpy as np
+import torch
+
+from suite.geometry.mesh import Mesh
+from suite.geometry.transforms import GLTF_FROM_WORLD
+from suite.geometry.trimesh_bridge import LINEAR_COLORS, linear_from_srgb
+from suite.io.images import to_bytes
+
+MAGIC, JSON, BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
+FLOAT, UNSIGNED_INT = 5126, 5125
+VERTICES, INDICES = 34962, 34963  # bufferView targets
+
+
+def glb_bytes(mesh: Mesh) -> bytes:
+    """The content of a .glb file."""
+    moved = mesh.transformed(GLTF_FROM_WORLD).to("cpu")
+    blob = _Blob()
+    position = moved.vertices.detach().numpy()
+    attributes = {
+        "POSITION": blob.accessor(position, bounds=True),
+        "NORMAL": blob.accessor(moved.vertex_normals().detach().numpy()),
+    }
+    material = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}, "doubleSided": True}
+    extra = {}
+    if moved.texture is not None:
+        uv = moved.uv.detach() * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, 1.0])  # glTF's v runs down
+        attributes["TEXCOORD_0"] = blob.accessor(uv.numpy())
+        material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
+        extra = {
+            "images": [{"bufferView": blob.view(png_bytes(moved.texture)), "mimeType": "image/png"}],
+            "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 10497, "wrapT": 10497}],
+            "textures": [{"source": 0, "sampler": 0}],
+        }
+    elif moved.vertex_colors is not None:
+        attributes["COLOR_0"] = blob.accessor(linear_from_srgb(moved.vertex_colors.detach()).numpy())
+    indices = blob.accessor(moved.faces.numpy().astype(np.uint32).reshape(-1))
+    primitive = {"attributes": attributes, "indices": indices, "material": 0}
+    tree = {
+        "asset": {"version": "2.0", "generator": "suite"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, "name": "object"}],
+        "meshes": [{"primitives": [primitive]}],
+        "materials": [material],
+        "accessors": blob.accessors,
+        "bufferViews": blob.views,
+        "buffers": [{"byteLength": len(blob.data)}],
+        **extra,
+    }
+    return _container(tree, bytes(blob.data))
+
+
+def png_bytes(texture: torch.Tensor) -> bytes:
+    """A texture as a PNG file."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(to_bytes(texture)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class _Blob:
+    """The binary part and its table of contents."""
+
+    def __init__(self) -> None:
+        self.data, self.views, self.accessors = bytearray(), [], []
+
+    def view(self, data: bytes, target: int | None = None) -> int:
+        view = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(data)}
+        self.views.append(view if target is None else {**view, "target": target})
+        self.data += data + b"\0" * (-len(data) % 4)
+        return len(self.views) - 1
+
+    def accessor(self, array: np.ndarray, *, bounds: bool = False) -> int:
+        index = array.dtype == np.uint32
+        array = np.ascontiguousarray(array, "<u4" if index else "<f4")
+        entry = {
+            "bufferView": self.view(array.tobytes(), INDICES if index else VERTICES),
+            "componentType": UNSIGNED_INT if index else FLOAT,
+            "count": len(array),
+            "type": "SCALAR" if index else f"VEC{array.shape[1]}",
+        }
+        if bounds:
+            entry |= {"min": array.min(0).tolist(), "max": array.max(0).tolist()}
+        self.accessors.append(entry)
+        return len(self.accessors) - 1
+
+
+def _container(tree: dict, blob: bytes) -> bytes:
+    text = json.dumps(tree, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    body = struct.pack("<II", len(text), JSON) + text
+    if blob:
+        body += struct.pack("<II", len(blob), BIN) + blob
+    return struct.pack("<III", MAGIC, 2, 12 + len(body)) + body
+
+
+def with_exact_colors(data: bytes) -> bytes:
+    """The same .glb or .gltf with COLOR_0 renamed to an attribute that trimesh leaves alone.
+
+    trimesh 5.2 makes bytes of COLOR_0: linear light bands in the dark, and 16-bit colours (Blender's) wrap
+    around.
+
+    Raises:
+        ValueError: It is not glTF 2.0.
+    """
+    binary = data[:4] == struct.pack("<I", MAGIC)
+    try:
+        if binary:
+            _, version, _ = struct.unpack("<III", data[:12])
+            length, kind = struct.unpack("<II", data[12:20])
+            if version != 2 or kind != JSON:
+                raise ValueError(f"it is glTF {version}; only 2.0 can be read")
+        tree = json.loads(data[20 : 20 + length] if binary else data)
+    except (struct.error, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError("it is not glTF, or cut short") from error
+    for mesh in tree.get("meshes", []):
+        for primitive in mesh.get("primitives", []):
+            attributes = primitive.get("attributes", {})
+            if "COLOR_0" in attributes:
+                accessor = tree["accessors"][attributes["COLOR_0"]]
+                whole = {5121: "8", 5123: "16"}.get(accessor.get("componentType"), "")
+                attributes[LINEAR_COLORS + whole] = attributes.pop("COLOR_0")
+    if not binary:
+        return json.dumps(tree).encode()
+    rest = data[20 + length :]
+    return _container(tree, rest[8 : 8 + struct.unpack("<I", rest[:4])[0]] if len(rest) >= 8 else b"")
