@@ -214,10 +214,11 @@ def posterior(
 ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b c h w"]]:
     """E[x_0 | x_t] and E[eps | x_t] for a mixture of N(means_k, stds_k^2 I): the formulae on top."""
     alpha, sigma = alpha[:, None], sigma[:, None]
-    V = (alpha**2 * stds**2 + sigma**2).clamp(min=1e-12)  # b k; at sigma = 0 the nearest mean wins
+    V = (alpha**2 * stds**2 + sigma**2).clamp(min=torch.finfo(x_t.dtype).tiny)  # b k
     offset = x_t[:, None] - alpha[:, :, None, None, None] * means  # b k c h w
     pixels = offset[0, 0].numel()
-    log_r = weights.log() - offset.square().flatten(2).sum(2) / (2 * V) - pixels / 2 * V.log()
+    V_r = V.clamp(min=1e-12)  # without noise the nearest mean wins; 1 / tiny would be infinite
+    log_r = weights.log() - offset.square().flatten(2).sum(2) / (2 * V_r) - pixels / 2 * V_r.log()
     r = torch.softmax(log_r, dim=1)
     nearest = torch.einsum("bk,bkchw->bchw", r, means.expand_as(offset))
     x_0 = nearest + torch.einsum("bk,bkchw->bchw", r * alpha * stds**2 / V, offset)

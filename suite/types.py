@@ -10,5 +10,5 @@ from torch import Tensor
 Images = Float[Tensor, "b 3 h w"]  # RGB in [0, 1], float32
 Masks = Float[Tensor, "b 1 h w"]  # coverage in [0, 1]
 Frames = Float[Tensor, "b f 3 h w"]  # RGB in [0, 1], float32
-Latents = Float[Tensor, "b c h w"]  # what a prior diffuses; about unit variance
+Latents = Float[Tensor, "b c y x"]  # what a prior diffuses; y, x: its own pixels, not the image's h, w
 Times = Float[Tensor, " b"]  # diffusion time in (0, 1]; 0 is clean, 1 is noise

@@ -5,8 +5,8 @@
     r      the residual, in units of eps; what distinguishes the methods
     w      the weight of a noise level, see `weight`
 
-`distillation_loss` carries the gradient: through the encoder to the images, never through the network. Nothing
-hides not-a-number here: it reaches the loss, where the run stops and says so.
+`distillation_loss` carries the gradient: through the encoder to the images, never through the network.
+Not-a-number is not hidden here: it reaches the loss, where the run stops and says so.
 """
 
 from abc import ABC, abstractmethod
@@ -33,7 +33,7 @@ class GuidanceOutput:
     """What a guidance says of some images.
 
     Args:
-        loss: Its gradient with respect to the images is the distillation gradient / b. Its value means little.
+        loss: Its gradient with respect to the images is the distillation gradient / b; its value says little.
         t: The noise times that were drawn.
         gradient: d loss / d latents, times b.
         x_0: What the prior takes the clean latents to be.

@@ -2,8 +2,8 @@
 
     d loss / d z = w(t) (a eps_hat(x_t; y) + b eps_hat(x_t; negative) + c eps_hat(x_t; "") + d eps)
 
-CSD is (a, b, c, d) = (1, 0, -1, 0): the implicit classifier's score alone, without SDS's term eps_hat - eps. With
-a negative prompt the paper moves weight from c to b during the run. SDS with scale s is (s, 1 - s, 0, -1).
+CSD is (a, b, c, d) = (1, 0, -1, 0): the implicit classifier's score alone, without SDS's term eps_hat - eps.
+With a negative prompt the paper moves weight from c to b during the run. SDS of scale s is (s, 1 - s, 0, -1).
 """
 
 import torch
@@ -80,10 +80,14 @@ class ClassifierScoreDistillation(Guidance):
         x_t = prior.schedule.add_noise(z.detach(), eps, t)
         a, b, c, d = (w(progress) for w in (self.cond, self.negative, self.null, self.noise))
         terms = [(a, condition), (b, condition.negative), (c, prior.embed([""] * len(z)) if c else None)]
+        if b and condition.negative is None:
+            raise ValueError("CSD's weight negative needs condition.negative: Prior.embed makes one.")
+        if not (a or b or c):
+            raise ValueError("CSD needs a weight other than 0 for cond, negative or null.")
         weights, conditions = zip(*[(w, term) for w, term in terms if w])
         predictions = evaluate(prior, x_t, t, conditions)
         if a and condition.perpendicular:
-            predictions[0] = guided(prior, x_t, t, condition, 1.0)
+            predictions[0] = guided(prior, x_t, t, condition, 1.0)  # eps_hat(y) with what Perp-Neg adds
         alpha, sigma = (per_sample(x, z) for x in prior.schedule.alpha_sigma(t))
         residual = d * eps + sum(w * p.eps for w, p in zip(weights, predictions))
         gradient = clipped(weight(self.weighting, alpha, sigma) * residual, self.grad_clip, progress)
