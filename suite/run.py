@@ -59,6 +59,7 @@ class Run:
         self.statistics: dict[
             str, Any
         ] = {}  # steps, step_seconds, evaluations: the training loop fills them in
+        self._events: Any = None
         self._started = time.monotonic()
 
     @property
@@ -94,6 +95,7 @@ class Run:
             ) from error
         try:
             self._claim()
+            self._events = self._event_file() if self.settings.tensorboard else None
         except BaseException:
             self._lock.close()
             raise
@@ -103,6 +105,8 @@ class Run:
         for name in LOGGERS:
             logging.getLogger(name).removeHandler(self._handler)
         self._handler.close()
+        if self._events is not None:
+            self._events.close()
         self._lock.close()
 
     def path(self, *parts: str) -> Path:
@@ -119,6 +123,11 @@ class Run:
         """Appends one line to metrics.jsonl; numbers that are not finite become null."""
         with open(self.path("metrics.jsonl"), "a", encoding="utf-8") as file:
             file.write(json.dumps(finite({"step": step} | values)) + "\n")
+        if self._events is not None:
+            stage = f"{values['stage']}/" if "stage" in values else ""
+            for name, value in values.items():
+                if not isinstance(value, str):
+                    self._events.add_scalar(stage + name, value, step)
 
     def rewind_metrics(self, step: int, stage: str = "") -> None:
         """Drops what a resumed (stage of a) run is about to log again: lines of this step and later."""
@@ -175,6 +184,14 @@ class Run:
             logging.getLogger(name).setLevel(logging.INFO)
         if not self.complete:
             self._compare_environment(now)
+
+    def _event_file(self) -> Any:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            package = "pip install 'suite3d[tensorboard]'"
+            raise UserError(f"tensorboard=true needs a package: type {package}.") from error
+        return SummaryWriter(str(self.directory / "tensorboard"))
 
     def _compare_environment(self, now: dict) -> None:
         path = self.directory / "environment.json"

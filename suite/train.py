@@ -105,6 +105,7 @@ class _Loop:
         loss.backward()
         values = {"loss": float(loss.detach()), "gradient": self._gradient_norm()}
         self._check(step, values)
+        values |= task.take_logged()  # before the step: what was logged may be views of parameters
         self.optimizer.step()
         task.after_step(step)
         values |= task.take_logged()
