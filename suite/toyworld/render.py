@@ -143,7 +143,7 @@ def _visible(points, faces, width, height, nearest, face_id, weights):
                     weights[y, x, 2] = w2 / c[2] / closeness
 
 
-@numba.njit(cache=True, parallel=True, fastmath=True)
+@numba.njit(cache=True, parallel=True, fastmath=True, nogil=True)
 @no_type_check
 def _render(
     vertices, faces, normals, colors, patterned, pattern, companion, camera_from_world, focal,
