@@ -107,7 +107,7 @@ def weight(
             return alpha * sigma**2
 
 
-def known(weighting: Weighting) -> Weighting:
+def known(weighting: str) -> str:
     """The weighting itself.
 
     Raises:

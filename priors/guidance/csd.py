@@ -30,12 +30,12 @@ class ClassifierScoreDistillation(Guidance):
     """The pull of a prior's implicit classifier, p(y | x) ~ p(x | y) / p(x), on rendered images.
 
     A prediction of weight 0 is not evaluated. To use a negative prompt:
-    `negative=[[0, 0], [1, -1]] null=[[0, -1], [1, 0]]`.
+    `negative=[[0, 0], [1, -1]] unconditional=[[0, -1], [1, 0]]`.
 
     Args:
         cond: a, the weight of the prediction under the prompt.
         negative: b, under the negative prompt ("" where the prompt has none).
-        null: c, under "".
+        unconditional: c, under "".
         noise: d, of the noise itself.
         t_min, t_max: Noise times are drawn uniformly between these; 0 is clean, 1 is noise.
         weighting: w(t): "sds" sigma^2, "uniform" 1, "fantasia3d" alpha sigma^2.
@@ -47,7 +47,7 @@ class ClassifierScoreDistillation(Guidance):
         *,
         cond: Scheduled = 1.0,
         negative: Scheduled = 0.0,
-        null: Scheduled = -1.0,
+        unconditional: Scheduled = -1.0,
         noise: Scheduled = 0.0,
         t_min: Scheduled = 0.02,
         t_max: Scheduled = 0.98,
@@ -56,7 +56,7 @@ class ClassifierScoreDistillation(Guidance):
     ) -> None:
         super().__init__()
         self.cond, self.negative = as_schedule(cond), as_schedule(negative)
-        self.null, self.noise = as_schedule(null), as_schedule(noise)
+        self.unconditional, self.noise = as_schedule(unconditional), as_schedule(noise)
         self.times, self.weighting = NoiseTimes(t_min, t_max), known(weighting)
         self.grad_clip = None if grad_clip is None else as_schedule(grad_clip)
 
@@ -78,12 +78,12 @@ class ClassifierScoreDistillation(Guidance):
         t = self.times.sample(z, generator, progress)
         eps = noise_like(z, generator)
         x_t = prior.schedule.add_noise(z.detach(), eps, t)
-        a, b, c, d = (w(progress) for w in (self.cond, self.negative, self.null, self.noise))
+        a, b, c, d = (w(progress) for w in (self.cond, self.negative, self.unconditional, self.noise))
         terms = [(a, condition), (b, condition.negative), (c, prior.embed([""] * len(z)) if c else None)]
         if b and condition.negative is None:
             raise ValueError("CSD's weight negative needs condition.negative: Prior.embed makes one.")
         if not (a or b or c):
-            raise ValueError("CSD needs a weight other than 0 for cond, negative or null.")
+            raise ValueError("CSD needs a weight other than 0 for cond, negative or unconditional.")
         weights, conditions = zip(*[(w, term) for w, term in terms if w])
         predictions = evaluate(prior, x_t, t, conditions)
         if a and condition.perpendicular:

@@ -21,7 +21,7 @@ def pixels(values, dtype=torch.float64):
 
 
 def test_gaussian_is_the_linear_estimator():
-    """x_0_hat = m + alpha s^2 / (alpha^2 s^2 + sigma^2) (x_t - alpha m), by hand at alpha = sigma = 2^-1/2."""
+    """x_0_hat = m + alpha s^2 / (alpha^2 s^2 + sigma^2) (x_t - alpha m), at alpha = sigma = 2^-1/2."""
     prior = GaussianPrior(mean=0.5, std=2.0)
     t = torch.tensor([0.5], dtype=torch.float64)
     p = prior.predict(pixels([1.5]), t, prior.embed(["a"]))

@@ -70,7 +70,7 @@ def test_perp_neg_texts_follow_the_views():
 
 
 def test_own_words_own_texts_and_negative():
-    """view_words changes the words, view_texts the whole text; the rest stays; the negative goes everywhere."""
+    """view_words changes the words, view_texts the whole text; the negative goes everywhere."""
     prompt = Prompt(
         text=" a temple ",
         negative="blurry",
