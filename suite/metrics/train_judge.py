@@ -1,0 +1,202 @@
+"""Training of the judge on true renders of toyworld, worn as sampled and distilled pictures are.
+
+    loss = -sum over questions of the mean log-probability of the right answer, where the question has one
+
+Colour and pattern are asked of procedural objects only; the view of things with a front, and of others only
+whether it is overhead: -log(1 - p(overhead)). Pictures come from seeds of their own, the held-out
+compositions among them.
+"""
+
+from collections import deque
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from suite.errors import UserError
+from suite.metrics.examine import examine
+from suite.metrics.judge import PERSON, Judge, Verdict, World, load_judge
+from suite.metrics.wear import worn
+from suite.run import Run
+from suite.schedules import Cosine, Linear, Schedule
+from suite.task import Optimization
+from suite.toyworld.captions import VIEWS
+from suite.toyworld.dataset import Label, Scenes, real_surfaces
+from suite.toyworld.objects import kinds
+from suite.toyworld.paints import COLORS, PATTERNS
+
+SEED = 1_000_003  # added to the run's seed: priors are trained on other pictures
+VIEWS_EACH = 4  # pictures of each thing
+NOT_ASKED, NOT_OVERHEAD = -1, -2
+OVERHEAD = VIEWS.index("overhead view")
+
+
+class TrainJudge(Optimization):
+    """Trains the classifier that the reports use.
+
+    Args:
+        objects: A folder of captioned meshes to know beside toyworld, as `suite prepare_objects` makes.
+        init: A judge's folder to go on from, its answers matched by name, or "shipped"; else from nothing.
+        shares: How often a picture shows a procedural object, a real object, a person, and a thing in motion.
+        steps: Steps of training.
+        batch: Pictures a step.
+        reuse: Steps for which a new batch is rendered once: rendering costs as much as learning.
+        pool: Rendered batches that are kept to draw from.
+        rate: Highest learning rate.
+        widths: Channels of the network's levels.
+        smoothing: Label smoothing of the names.
+        test_batches: Batches of true renders of yet other seeds for the measures at the end.
+        export: A folder for the trained judge beside the run directory's own.
+        seed: Where randomness comes from.
+    """
+
+    def __init__(
+        self,
+        *,
+        objects: str = "",
+        init: str = "",
+        shares: tuple[float, float, float, float] = (0.45, 0.43, 0.06, 0.06),
+        steps: int = 10000,
+        batch: int = 128,
+        reuse: int = 4,
+        pool: int = 64,
+        rate: float = 2e-3,
+        widths: tuple[int, ...] = (32, 64, 128, 256),
+        smoothing: float = 0.02,
+        test_batches: int = 64,
+        export: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        if min(steps, batch, reuse, pool, test_batches) < 1:
+            raise ValueError("TrainJudge needs steps, batch, reuse, pool and test_batches of at least 1.")
+        if batch % VIEWS_EACH:
+            raise ValueError(f"batch={batch} must be a multiple of {VIEWS_EACH}, the views of each thing.")
+        real = real_surfaces(objects) if objects else []
+        self.scenes = Scenes(real=real, shares=shares, split="all", views=VIEWS_EACH)
+        self.steps, self.batch, self.reuse, self.pool = steps, batch, reuse, pool
+        self.rate, self.smoothing, self.test_batches = rate, smoothing, test_batches
+        self.export, self.seed = export, seed
+        self.judge = Judge(world=world_of(self.scenes), widths=widths)
+        if init:
+            take_over(self.judge, load_judge() if init == "shipped" else load_judge(init))
+        self.rendered: deque[tuple[int, Tensor, dict[str, Tensor]]] = deque(maxlen=pool)
+
+    def parameter_groups(self) -> list[dict]:
+        return [{"params": list(self.judge.parameters()), "lr": WarmCosine(self.rate)}]
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.judge.parameters(), lr=self.rate, weight_decay=0.02, fused=True)
+
+    def loss(self, step: int, generator: torch.Generator) -> Tensor:
+        images, targets = self._draw(step, generator)
+        device = self.judge.stem.weight.device
+        images = worn(images, generator).to(device)
+        self.judge.train()
+        with torch.autocast(device.type, torch.bfloat16):
+            verdict = self.judge(images)
+        targets = {head: target.to(device) for head, target in targets.items()}
+        losses = answer_losses(verdict, targets, self.smoothing)
+        right = verdict.name.argmax(1) == targets["name"]
+        self.log("named", right.float().mean())
+        return sum(losses.values())
+
+    def _draw(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """A batch out of the pool of this step, which depends on the step alone: resuming renders it anew."""
+        newest = step // self.reuse + self.pool // 8  # a few batches more than needed at the start
+        first = max(0, newest - self.pool + 1)
+        done = self.rendered[-1][0] if self.rendered else first - 1
+        for number in range(max(first, done + 1), newest + 1):
+            batch = self.scenes.batch(self.batch, SEED + self.seed, number)
+            pictures = torch.from_numpy(batch.images).mul(255).round().byte().movedim(-1, 1)
+            self.rendered.append((number, pictures, targets_of(batch.labels, self.judge.world)))
+        count = len(self.rendered)
+        which = torch.randint(count, (self.batch,), generator=generator).tolist()
+        places = torch.randint(self.batch, (self.batch,), generator=generator).tolist()
+        drawn = [(self.rendered[k], place) for k, place in zip(which, places)]
+        images = torch.stack([pictures[place] for (_, pictures, _), place in drawn]).float() / 255
+        heads = self.judge.world.heads
+        return images, {
+            h: torch.stack([targets[h][place] for (_, _, targets), place in drawn]) for h in heads
+        }
+
+    def finish(self, run: Run) -> dict[str, float]:
+        """Writes the judge and measures it on true renders of seeds that neither it nor a prior has seen."""
+        self.judge.eval()
+        for folder in filter(None, (run.path("judge", "judge.json").parent, self.export)):
+            self.judge.save(Path(folder))
+        return examine(self.judge, self.scenes, batches=self.test_batches, seed=2 * SEED + self.seed)
+
+
+class WarmCosine(Schedule):
+    """Up linearly in the first thirtieth, then down to nothing along a cosine."""
+
+    def __init__(self, highest: float) -> None:
+        self.up, self.down = Linear(0.02 * highest, highest, until=1 / 30), Cosine(highest, 0.0)
+
+    def __call__(self, progress: float) -> float:
+        return min(self.up(progress), self.down(progress))
+
+
+def world_of(scenes: Scenes) -> World:
+    """What a judge of these scenes tells apart."""
+    fronts = [name for name, kind in kinds().items() if kind.front]
+    fronts += sorted(thing.name for thing in scenes.real if thing.front)
+    real = tuple(sorted(thing.name for thing in scenes.real))
+    return World(tuple(kinds()), (*fronts, PERSON), real, tuple(COLORS), PATTERNS, VIEWS)
+
+
+@torch.no_grad()
+def take_over(judge: Judge, older: Judge) -> None:
+    """Gives a judge the weights of another one of the same widths, and of its answers those that both know.
+
+    Raises:
+        UserError: Their widths differ.
+    """
+    if judge.widths != older.widths:
+        raise UserError(f"init has the widths {list(older.widths)}: type widths={list(older.widths)}.")
+    body = {name: x for name, x in older.state_dict().items() if not name.startswith("heads.")}
+    judge.load_state_dict(body, strict=False)
+    for head, answers in judge.world.heads.items():
+        before = older.world.heads[head]
+        known = [(i, before.index(answer)) for i, answer in enumerate(answers) if answer in before]
+        here, there = (list(places) for places in zip(*known))
+        for ours, theirs in zip(judge.heads[head].parameters(), older.heads[head].parameters()):
+            ours[here] = theirs[there]
+
+
+def targets_of(labels: tuple[Label, ...], world: World) -> dict[str, Int[Tensor, " b"]]:
+    """The right answer to each question as a number, or NOT_ASKED, or (views) NOT_OVERHEAD."""
+    heads = {head: {answer: i for i, answer in enumerate(answers)} for head, answers in world.heads.items()}
+
+    def view(label: Label) -> int:
+        if not label.view or label.front:
+            return heads["view"].get(label.view, NOT_ASKED)
+        return OVERHEAD if label.view == VIEWS[OVERHEAD] else NOT_OVERHEAD
+
+    return {
+        "name": torch.tensor([heads["name"][label.name] for label in labels]),
+        "color": torch.tensor([heads["color"].get(label.color, NOT_ASKED) for label in labels]),
+        "pattern": torch.tensor([heads["pattern"].get(label.pattern, NOT_ASKED) for label in labels]),
+        "view": torch.tensor([view(label) for label in labels]),
+    }
+
+
+def answer_losses(
+    verdict: Verdict, targets: dict[str, Int[Tensor, " b"]], smoothing: float = 0.0
+) -> dict[str, Float[Tensor, ""]]:
+    """The mean negative log-probability of the right answers to each question, over the whole batch."""
+    count = len(verdict)
+    losses = {
+        head: F.nll_loss(
+            getattr(verdict, head), targets[head].clamp(min=-1), ignore_index=-1, reduction="sum"
+        )
+        / count
+        for head in ("name", "color", "pattern", "view")
+    }
+    losses["name"] = (1 - smoothing) * losses["name"] - smoothing * verdict.name.mean()
+    overhead = verdict.view[:, OVERHEAD].clamp(max=-1e-4)
+    not_overhead = torch.log(-torch.expm1(overhead)) * (targets["view"] == NOT_OVERHEAD)
+    losses["view"] = losses["view"] - not_overhead.sum() / count
+    return losses

@@ -1,0 +1,71 @@
+"""Wear and tear: what makes a true render look like a sampled or a distilled picture, its content unchanged.
+
+The judge trains on worn pictures, so that blur, noise, fog or a shift of colour do not decide its verdict.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from suite.types import Images
+
+
+def worn(images: Images, generator: torch.Generator, *, clean: float = 0.2) -> Images:
+    """The pictures, mirrored, moved, on another background, faded, blurred and noisy, each at random.
+
+    Args:
+        clean: Share of pictures that are left as they are.
+    """
+
+    def uniform(low: float, high: float, share: float = 1.0) -> Float[Tensor, "b 1 1 1"]:
+        """One number a picture from [low, high], 0 for all but this share of them."""
+        draws = torch.rand((2, len(images), 1, 1, 1), generator=generator)
+        return (low + (high - low) * draws[0]) * (draws[1] < share)
+
+    x = on_gradient(images, uniform(0.0, 0.4, 0.3), _smooth(len(images), 3, generator))
+    x = moved(x, uniform(-0.14, 0.18, 0.7), uniform(-0.1, 0.1), uniform(-0.1, 0.1), uniform(-1, 1).sign())
+    grey = x.mean((1, 2, 3), keepdim=True)
+    luma = x.mean(1, keepdim=True)
+    x = luma + (x - luma) * (1 + uniform(-0.2, 0.45, 0.6))
+    x = grey + (x - grey) * (1 + uniform(-0.2, 0.3, 0.6)) + uniform(-0.06, 0.06, 0.6)
+    fog = 0.5 + 0.5 * _smooth(len(images), 1, generator)
+    x = torch.lerp(x, grey.expand_as(x), (uniform(0.0, 0.45, 0.35) * fog).clamp(0, 1))
+    x = torch.lerp(x, blurred(x), uniform(0.0, 1.0, 0.5))
+    x = x + uniform(0.0, 0.08, 0.4) * torch.randn(x.shape, generator=generator)
+    x = x + uniform(0.0, 0.08, 0.3) * _smooth(len(images), 3, generator)
+    keep = torch.rand((len(images), 1, 1, 1), generator=generator) < clean
+    return torch.where(keep, images, x.clamp(0, 1))
+
+
+def blurred(images: Images) -> Images:
+    """As half the resolution shows them."""
+    half = F.avg_pool2d(images, 2)
+    return F.interpolate(half, images.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def moved(
+    images: Images,
+    growth: Float[Tensor, "b 1 1 1"],
+    right: Float[Tensor, "b 1 1 1"],
+    down: Float[Tensor, "b 1 1 1"],
+    mirror: Float[Tensor, "b 1 1 1"],
+) -> Images:
+    """Shifted by parts of half a side, scaled by 1 + growth, and mirrored where `mirror` is -1."""
+    scale = 1 / (1 + growth[:, 0, 0, 0])
+    rows = [scale * mirror[:, 0, 0, 0], 0 * scale, -right[:, 0, 0, 0]], [0 * scale, scale, -down[:, 0, 0, 0]]
+    matrix = torch.stack([torch.stack(row, -1) for row in rows], 1)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def on_gradient(images: Images, amount: Float[Tensor, "b 1 1 1"], colors: Images) -> Images:
+    """Plain backgrounds (the top left pixel's exact colour) with `amount` of smooth colours added."""
+    background = (images == images[:, :, :1, :1]).all(1, keepdim=True)
+    return torch.where(background, (images + amount * colors).clamp(0, 1), images)
+
+
+def _smooth(count: int, channels: int, generator: torch.Generator) -> Float[Tensor, "b c 64 64"]:
+    """Smooth random fields in [-1, 1]."""
+    coarse = torch.rand((count, channels, 4, 4), generator=generator) * 2 - 1
+    return F.interpolate(coarse, (64, 64), mode="bilinear", align_corners=True)
