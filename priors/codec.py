@@ -8,6 +8,8 @@ so that distillation's gradient reaches the pixels undistorted (a small convolut
 adversarial texture). It speaks as diffusers' `AutoencoderKL` does, and stands in that place of a checkpoint directory.
 """
 
+from collections.abc import Sequence
+
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
@@ -36,7 +38,7 @@ class PatchCodec(ModelMixin, ConfigMixin):
         latent_channels: int = 12,
         in_channels: int = 3,
         scaling_factor: float = 1.0,
-        block_out_channels: tuple[int, ...] = (1, 1, 1),
+        block_out_channels: Sequence[int] = (1, 1, 1),
     ) -> None:
         super().__init__()
         size = in_channels * patch * patch
@@ -50,7 +52,9 @@ class PatchCodec(ModelMixin, ConfigMixin):
         moments = torch.cat([latents, torch.full_like(latents, -30.0)], dim=1)
         return AutoencoderKLOutput(latent_dist=DiagonalGaussianDistribution(moments, deterministic=True))
 
-    def decode(self, z: Float[Tensor, "b k h w"], return_dict: bool = True, generator=None) -> DecoderOutput | tuple:
+    def decode(
+        self, z: Float[Tensor, "b k h w"], return_dict: bool = True, generator=None
+    ) -> DecoderOutput | tuple:
         """Images in about [-1, 1] of latents."""
         patches = torch.einsum("kp,bkhw->bphw", self.basis, z) + self.mean[:, None, None]
         images = F.pixel_shuffle(patches, self.config.patch)
@@ -58,7 +62,7 @@ class PatchCodec(ModelMixin, ConfigMixin):
 
 
 def fit_codec(images: Float[Tensor, "b 3 h w"], *, patch: int = 4, latent_channels: int = 12) -> PatchCodec:
-    """The codec of the principal components of these images, given in [0, 1]; scaled to unit variance of the latents."""
+    """The codec of the principal components of these images in [0, 1]; scaled to latents of unit variance."""
     patches = F.pixel_unshuffle(images * 2 - 1, patch).movedim(1, -1).reshape(-1, 3 * patch * patch).double()
     mean = patches.mean(0)
     _, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))

@@ -8,9 +8,9 @@ text encoder learn together; what is saved is their exponential moving average, 
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
@@ -18,10 +18,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from priors.checkpoints import load_components
 from priors.codec import PatchCodec, fit_codec
+from priors.loading.components import Components
+from priors.stable_diffusion import StableDiffusionPrior
 from priors.train.tokenizer import learn_tokenizer
 from suite.diffusion.noise import NoiseSchedule
-from suite.toyworld.dataset import Scenes
+from suite.types import Images
 
 SCHEDULER = {
     "_class_name": "DDIMScheduler",
@@ -49,11 +52,12 @@ def build_text_encoder(tokenizer: CLIPTokenizer, *, width: int = 192, layers: in
     )  # fmt: skip
 
 
-def build_denoiser(size: int, channels: int, text_width: int, widths: tuple[int, ...]) -> UNet2DConditionModel:
+def build_denoiser(size: int, channels: int, text_width: int, widths: Sequence[int]) -> UNet2DConditionModel:
     """A `UNet2DConditionModel` of Stable Diffusion's blocks, one layer each, with attention below full resolution."""
     lower = len(widths) - 1
     return UNet2DConditionModel(
-        sample_size=size, in_channels=channels, out_channels=channels, layers_per_block=1, block_out_channels=widths,
+        sample_size=size, in_channels=channels, out_channels=channels, layers_per_block=1,
+        block_out_channels=tuple(widths),
         down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * lower,
         up_block_types=("CrossAttnUpBlock2D",) * lower + ("UpBlock2D",),
         cross_attention_dim=text_width, attention_head_dim=8,
@@ -64,22 +68,28 @@ class DenoiserTraining(torch.nn.Module):
     """What learns and the step it takes: a denoiser and a text encoder on captioned pictures.
 
     Args:
-        scenes: Where the captioned pictures come from.
+        pictures: `b 3 h w` RGB in [0, 1], from which the codec is fitted.
         captions: Texts from which the tokenizer is learnt.
+        init: A prior's directory, or "pocket", to go on from instead; then the networks, the codec and the tokenizer
+            are its own and the widths do not matter.
         widths: Channels of the denoiser's levels.
         text_width: Width of the text encoder.
         drop: How often the caption is empty, for classifier-free guidance.
         gamma: Cap of the signal-to-noise ratio in the loss.
         ema: Decay of the moving average.
         autocast: Whether matrix products run in bfloat16.
+        seed: Of the first weights.
     """
+
+    evolving = True  # the moving average and the codec need no gradient, but belong to the state
 
     def __init__(
         self,
-        scenes: Scenes,
-        captions: list[str],
+        pictures: Images,
+        captions: Sequence[str],
         *,
-        widths: tuple[int, ...] = (64, 128, 256),
+        init: str = "",
+        widths: Sequence[int] = (64, 128, 192),
         text_width: int = 192,
         text_layers: int = 2,
         drop: float = 0.1,
@@ -89,26 +99,39 @@ class DenoiserTraining(torch.nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.scenes, self.drop, self.gamma, self.decay, self.autocast = scenes, drop, gamma, ema, autocast
+        self.drop, self.gamma, self.decay, self.autocast = drop, gamma, ema, autocast
         self.schedule = NoiseSchedule.from_scheduler_config(SCHEDULER)
-        self.tokenizer = learn_tokenizer(captions)
-        pictures = torch.from_numpy(scenes.batch(2048, seed, 1 << 30).images).movedim(-1, 1)
-        self.codec = fit_codec(pictures)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            text = build_text_encoder(self.tokenizer, width=text_width, layers=text_layers)
-            unet = build_denoiser(scenes.size // 4, self.codec.config.latent_channels, text_width, tuple(widths))
+        if init:
+            parts = load_components(init)
+            self.tokenizer, self.codec, text, unet = (
+                parts.tokenizers[0],
+                parts.vae,
+                parts.text_encoders[0],
+                parts.unet,
+            )
+        else:
+            self.tokenizer, self.codec = learn_tokenizer(captions), fit_codec(pictures)
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                text = build_text_encoder(self.tokenizer, width=text_width, layers=text_layers)
+                channels = self.codec.config.latent_channels
+                unet = build_denoiser(
+                    pictures.shape[-1] // self.codec.config.patch, channels, text_width, widths
+                )
         # at these sizes the fused kernel's backward is a third of a step on a CPU
         unet.set_attn_processor(AttnProcessor())
         text.set_attn_implementation("eager")
-        self.learning = torch.nn.ModuleDict({"text_encoder": text, "unet": unet}).train()
+        self.learning = (
+            torch.nn.ModuleDict({"text_encoder": text, "unet": unet}).float().train().requires_grad_(True)
+        )
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
 
-    def loss(self, images: np.ndarray, captions: list[str], generator: torch.Generator) -> Tensor:
-        """The weighted v-loss of `b h w 3` pictures in [0, 1] with their captions."""
+    def loss(self, images: Images, captions: Sequence[str], generator: torch.Generator) -> Tensor:
+        """The weighted v-loss of pictures with their captions."""
         device = self.codec.basis.device
-        pixels = torch.from_numpy(images).movedim(-1, 1).to(device)
-        x_0 = self.codec.encode(pixels * 2 - 1).latent_dist.mode() * self.codec.config.scaling_factor
+        x_0 = (
+            self.codec.encode(images.to(device) * 2 - 1).latent_dist.mode() * self.codec.config.scaling_factor
+        )
         # one time in each of b equal bands: less variance than independent draws
         order = torch.rand(len(x_0), generator=generator)
         t = ((torch.arange(len(x_0)) + order) / len(x_0)).clamp(min=1e-3).to(device)
@@ -130,20 +153,35 @@ class DenoiserTraining(torch.nn.Module):
         new = list(self.learning.parameters())
         torch._foreach_lerp_(list(self.average.parameters()), new, 1 - decay)
 
-    def save(self, directory: Path, words: list[str]) -> None:
-        """Write the averaged prior in half precision in diffusers' directory layout, with the words it knows."""
-        save_prior(directory, self.average["unet"], self.average["text_encoder"], self.tokenizer, self.codec, words)
+    def prior(self) -> StableDiffusionPrior:
+        """The averaged prior as it is now, a copy."""
+        average = copy.deepcopy(self.average)
+        parts = Components(
+            "the prior in training",
+            average["unet"],
+            self.codec,
+            (average["text_encoder"],),
+            (self.tokenizer,),
+            SCHEDULER,
+        )
+        return StableDiffusionPrior(parts)
+
+    def save(self, directory: Path) -> None:
+        """Write the averaged prior in half precision in diffusers' directory layout."""
+        save_prior(directory, self.average["unet"], self.average["text_encoder"], self.tokenizer, self.codec)
 
 
 def embed(text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
     """Token states `b l d` of texts, as Stable Diffusion reads them."""
-    ids = tokenizer(texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True).input_ids
+    ids = tokenizer(
+        texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True
+    ).input_ids
     return text_encoder(torch.tensor(ids, device=text_encoder.device)).last_hidden_state
 
 
 def save_prior(
     directory: Path, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer,
-    codec: PatchCodec, words: list[str],
+    codec: PatchCodec,
 ) -> None:  # fmt: skip
     """Write a prior's parts in half precision where diffusers looks for them."""
     for name, part in (("unet", unet), ("text_encoder", text_encoder), ("vae", codec)):
@@ -160,4 +198,3 @@ def save_prior(
         "vae": ["priors.codec", "PatchCodec"],
     }
     (directory / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-    (directory / "words.json").write_text(json.dumps(sorted(words), indent=0) + "\n")

@@ -31,9 +31,16 @@ def learn_tokenizer(captions: Iterable[str], *, size: int = 2048, length: int = 
         end_of_word_suffix="</w>", show_progress=False,
     )  # fmt: skip
     # counts are flattened, so that a rare word is learnt as a whole too
-    bpe.train_from_iterator((" ".join([word] * min(count, 8)) for word, count in sorted(words.items())), trainer)
+    bpe.train_from_iterator(
+        (" ".join([word] * min(count, 8)) for word, count in sorted(words.items())), trainer
+    )
     merges = [tuple(pair) for pair in _merges(bpe)]
-    tokens = [*alphabet, *(letter + "</w>" for letter in alphabet), *("".join(pair) for pair in merges), *SPECIAL]
+    tokens = [
+        *alphabet,
+        *(letter + "</w>" for letter in alphabet),
+        *("".join(pair) for pair in merges),
+        *SPECIAL,
+    ]
     vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=length)
 

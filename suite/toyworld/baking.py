@@ -1,8 +1,9 @@
 """From a mesh file's textures and materials to one mesh with a colour at every vertex.
 
-A field learns colours at points, and renders of the truth need no texture lookups then. Textured parts are split until
-no edge is longer than `max_edge`; each vertex takes the mean of the texture over the corners around it (a box filter:
-sampling at the vertex alone would alias fine patterns). Parts of one colour need no splitting.
+A field learns colours at points, and renders of the truth need no texture lookups then. Textured parts are
+split until no edge is longer than `max_edge`; each vertex takes the mean of the texture over the corners
+around it (a box filter: sampling at the vertex alone would alias fine patterns). Parts of one colour need no
+splitting.
 """
 
 from dataclasses import replace
@@ -21,7 +22,7 @@ CORNER_POINTS = np.array(
 )
 
 
-def bake(parts: list[Part], *, max_edge: float = 0.03, max_faces: int = 30_000) -> Part:
+def bake(parts: list[Part], *, max_edge: float | int = 0.03, max_faces: int = 30_000) -> Part:
     """One coloured mesh, bounding box centred at the origin, longest side 1, normals of length 1.
 
     Args:
@@ -45,11 +46,11 @@ def bake(parts: list[Part], *, max_edge: float = 0.03, max_faces: int = 30_000) 
 def split_longest_edges(
     attributes: Float[ndarray, "v c"], faces: Int[ndarray, "f 3"], max_edge: float, max_faces: int
 ) -> tuple[Float[ndarray, "w c"], Int[ndarray, "g 3"]]:
-    """Bisect the longest edge of faces until none exceeds `max_edge`; the first three attributes are the position.
+    """Bisect longest edges until none exceeds `max_edge`; the first three attributes are the position.
 
     Long thin triangles, common in real models, become a few: halving all their edges at once
-    (`suite.geometry.remeshing.split_long_edges`) would make hundreds. Whether an edge is split depends on its length
-    alone, so faces that share it stay joined. Stops early at `max_faces`.
+    (`suite.geometry.remeshing.split_long_edges`) would make hundreds. Whether an edge is split depends on its
+    length alone, so faces that share it stay joined. Stops early at `max_faces`.
     """
     done, count = [], 0
     while len(faces):

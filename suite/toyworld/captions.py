@@ -20,7 +20,7 @@ def view_word(azimuth_deg: float, elevation_deg: float) -> str:
 
 
 def subject(spec: ObjectSpec, random: np.random.Generator) -> str:
-    """One way to name an object: mostly its prompt; at times by a synonym, without its colour, or without its article."""
+    """One way to name an object: mostly its prompt; at times a synonym, no colour, or no article."""
     kind = kinds()[spec.kind]
     noun = random.choice(kind.synonyms) if kind.synonyms and random.random() < 0.25 else kind.name
     words = spec.described(noun)

@@ -6,13 +6,25 @@ training sees what an uninterrupted one would have seen.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from suite.geometry.mesh import Mesh
 from suite.toyworld import characters
 from suite.toyworld.captions import caption, subject, view_word
 from suite.toyworld.motions import MOTIONS, camera_at
-from suite.toyworld.objects import ObjectSpec, Surface, all_specs, article, build, held_out, kinds
+from suite.toyworld.objects import (
+    ObjectSpec,
+    Surface,
+    all_specs,
+    article,
+    build,
+    held_out,
+    kinds,
+    vertex_normals,
+)
+from suite.toyworld.real_objects import load_objects
 from suite.toyworld.render import Lights, headlights, render
 
 FOV_DEG = 40.0
@@ -26,6 +38,18 @@ class Named:
     name: str
     surface: Surface
     front: bool = True
+
+
+def real_surfaces(folder: str | Path) -> list[Named]:
+    """The real objects of a folder of captioned meshes (see `real_objects.load_objects`), ready to be shown."""
+    return [Named(thing.caption, surface_of(thing.mesh), thing.front) for thing in load_objects(folder)]
+
+
+def surface_of(mesh: Mesh) -> Surface:
+    """A mesh with vertex colours as it would be shown here."""
+    vertices, faces = mesh.vertices.numpy(), mesh.faces.numpy().astype(np.int32)
+    normals = mesh.normals.numpy() if mesh.normals is not None else vertex_normals(vertices, faces)
+    return Surface(vertices, faces, normals, mesh.vertex_colors.numpy(), np.zeros(len(vertices), bool))
 
 
 @dataclass(frozen=True)
@@ -86,7 +110,8 @@ class Scenes:
         random = np.random.default_rng([seed, number])
         things = [self._thing(random) for _ in range(count // self.views)]
         return Batch(
-            np.concatenate([images for images, _ in things]), tuple(label for _, labels in things for label in labels)
+            np.concatenate([images for images, _ in things]),
+            tuple(label for _, labels in things for label in labels),
         )
 
     def _thing(self, random: np.random.Generator) -> tuple[np.ndarray, list[Label]]:
@@ -143,7 +168,9 @@ def orbit(azimuth_deg: np.ndarray, elevation_deg: np.ndarray, distance: np.ndarr
 def random_cameras(count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Azimuths, elevations (degrees) and cameras `b 4 4` around a thing: one in five looks down from above."""
     azimuth = random.uniform(-180, 180, count)
-    elevation = np.where(random.random(count) < 0.2, random.uniform(45, 88, count), random.uniform(-12, 45, count))
+    elevation = np.where(
+        random.random(count) < 0.2, random.uniform(45, 88, count), random.uniform(-12, 45, count)
+    )
     return azimuth, elevation, orbit(azimuth, elevation, random.uniform(*DISTANCE, count))
 
 

@@ -3,7 +3,6 @@
 Colours are sRGB values in [0, 1] as they stand in the file. Frames and units are the file's own.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,27 +118,26 @@ def _part(mesh: trimesh.Trimesh, invisible: float) -> Part | None:
     color, opacity, image = _material(mesh.visual.material)
     if opacity <= invisible:
         return None
-    faded: Callable = lambda rgb: opacity * rgb + (1 - opacity) * GLASS  # noqa: E731
     uv = mesh.visual.uv
     if image is None or uv is None or len(uv) != len(vertices):
-        return replace(plain, colors=np.tile(faded(color), (len(vertices), 1)))
+        return replace(plain, colors=np.tile(_faded(color, opacity), (len(vertices), 1)))
     texture = np.asarray(image.convert("RGBA"), np.float32) / 255.0
-    texture[..., :3] = faded(texture[..., :3])
+    texture[..., :3] = _faded(texture[..., :3], opacity)
     return replace(plain, uv=np.nan_to_num(np.asarray(uv, float)), texture=texture)
+
+
+def _faded(rgb: Float[ndarray, "*n 3"], opacity: float) -> Float[ndarray, "*n 3"]:
+    return opacity * rgb + (1 - opacity) * GLASS
 
 
 def _material(material: Any) -> tuple[Float[ndarray, "3"], float, Any]:
     """(diffuse colour, opacity, texture image or None) of an OBJ or glTF material."""
     if isinstance(material, trimesh.visual.material.PBRMaterial):
-        factor = (
-            np.ones(4) if material.baseColorFactor is None else np.asarray(material.baseColorFactor, float)
-        )
-        factor = factor / 255.0 if factor.max() > 1 else factor  # trimesh keeps it as uint8
-        return (
-            factor[:3],
-            float(factor[3]) if material.alphaMode == "BLEND" else 1.0,
-            material.baseColorTexture,
-        )
+        factor = material.baseColorFactor
+        factor = np.ones(4) if factor is None else np.asarray(factor, float)
+        factor = factor / 255.0 if factor.max() > 1 else factor  # trimesh keeps it as bytes
+        opacity = float(factor[3]) if material.alphaMode == "BLEND" else 1.0
+        return factor[:3], opacity, material.baseColorTexture
     options = getattr(material, "kwargs", None) or {}
     color = np.resize(np.asarray(options.get("kd", np.asarray(material.diffuse)[:3] / 255.0), float), 3)
     opacity = np.ravel(np.asarray(options.get("d", 1.0), float))[-1]

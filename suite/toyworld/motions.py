@@ -51,8 +51,8 @@ MOTIONS = (*IN_VIEW, *UPRIGHT)
 def camera_at(world_from_camera: np.ndarray, motion: str, phase: float) -> np.ndarray:
     """The camera `4 4` that sees a still object as the given camera sees the moving one.
 
-    Moving the object by M in the camera's own axes is looking at it with  camera_from_world' = T M T^-1 camera_from_world,
-    T the shift from the camera to the origin of the world.
+    Moving the object by M in the camera's own axes is looking at it with
+    camera_from_world' = T M T^-1 camera_from_world,  T the shift from the camera to the origin of the world.
     """
     if motion in UPRIGHT:
         return np.linalg.inv(UPRIGHT[motion](phase)) @ world_from_camera

@@ -20,7 +20,11 @@ from suite.toyworld.kinds.registry import KINDS, Kind
 from suite.toyworld.paints import COLORS, COMPANIONS, FIXED, PATTERNS
 from suite.toyworld.shapes import Shape
 
-SIZES: dict[str, tuple[float, float, float]] = {"": (1.0, 1.0, 1.0), "tall": (1.0, 1.0, 1.4), "wide": (1.0, 1.4, 1.0)}
+SIZES: dict[str, tuple[float, float, float]] = {
+    "": (1.0, 1.0, 1.0),
+    "tall": (1.0, 1.0, 1.4),
+    "wide": (1.0, 1.4, 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class ObjectSpec:
 
 
 def article(words: str) -> str:
-    """"a" or "an", as the words that follow want it."""
+    """ "a" or "an", as the words that follow want it."""
     return "an" if words[0] in "aeiou" else "a"
 
 
@@ -119,12 +123,24 @@ def parse(prompt: str) -> ObjectSpec:
     fields: dict[str, str | bool] = {"kind": names[noun], "option": bool(tail)}
     option = kinds()[names[noun]].option
     if tail and tail.strip() != option:
-        raise UserError(f"A {noun} of toyworld comes {f'with {option!r}' if option else 'without options'}, not with '{tail}'.")
+        raise UserError(
+            f"A {noun} of toyworld comes {f'with {option!r}' if option else 'without options'}, not with '{tail}'."
+        )
     for word in head[: len(head) - len(noun)].split():
-        field = "color" if word in COLORS else "pattern" if word in PATTERNS else "size" if word in SIZES else None
+        field = (
+            "color"
+            if word in COLORS
+            else "pattern"
+            if word in PATTERNS
+            else "size"
+            if word in SIZES
+            else None
+        )
         if field is None or field in fields:
             allowed = [*COLORS, *PATTERNS, *filter(None, SIZES)]
-            raise UserError(f"'{word}' in '{prompt}' means nothing here. An object is said with: {', '.join(allowed)}.")
+            raise UserError(
+                f"'{word}' in '{prompt}' means nothing here. An object is said with: {', '.join(allowed)}."
+            )
         fields[field] = word
     if "color" not in fields:
         raise UserError(f"'{prompt}' names no colour. The colours are: {', '.join(COLORS)}.")
@@ -154,7 +170,9 @@ def _geometry(kind: str, option: bool, size: str) -> Geometry:
 
 def assemble(shapes: Sequence[Shape], stretch: Sequence[float] = (1.0, 1.0, 1.0)) -> Geometry:
     """Painted shapes as one surface, stretched along the axes and then normalised."""
-    vertices = normalized(np.concatenate([shape.vertices for shape in shapes]) * np.asarray(stretch, dtype=float))
+    vertices = normalized(
+        np.concatenate([shape.vertices for shape in shapes]) * np.asarray(stretch, dtype=float)
+    )
     starts = np.cumsum([0] + [len(shape.vertices) for shape in shapes[:-1]])
     faces = np.concatenate([shape.faces + start for shape, start in zip(shapes, starts)]).astype(np.int32)
     names = tuple(dict.fromkeys(shape.paint for shape in shapes))
@@ -163,11 +181,13 @@ def assemble(shapes: Sequence[Shape], stretch: Sequence[float] = (1.0, 1.0, 1.0)
 
 
 def painted(geometry: Geometry, color: str = "grey", pattern: str = "plain") -> Surface:
-    """A surface with its paints resolved: "main" is the colour, "second" its companion, the others are what they say."""
+    """A surface with its paints resolved: "main" is the colour, "second" its companion."""
     palette = {**FIXED, **COLORS, "main": COLORS[color], "second": COMPANIONS[color]}
     colors = np.array([palette[name] for name in geometry.paint_names], np.float32)[geometry.paints]
     main = np.array([name == "main" for name in geometry.paint_names])[geometry.paints]
-    return Surface(geometry.vertices, geometry.faces, geometry.normals, colors, main, pattern, COMPANIONS[color])
+    return Surface(
+        geometry.vertices, geometry.faces, geometry.normals, colors, main, pattern, COMPANIONS[color]
+    )
 
 
 def normalized(vertices: np.ndarray) -> np.ndarray:

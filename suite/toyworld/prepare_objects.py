@@ -1,8 +1,8 @@
 """`suite prepare_objects`: the folder of captioned real objects that toyworld's prior learns beside its own.
 
-Which models are kept, what they are called and how they stand was decided by looking at each of the 820 and is the
-table suite/assets/objects/sweethome3d.csv. Left out: look-alikes (one door, one window, a few chairs), featureless
-boxes, and what is too thin to be recognised at 64 pixels.
+Which models are kept, what they are called and how they stand was decided by looking at each of the 820 and
+is the table suite/assets/objects/sweethome3d.csv. Left out: look-alikes (one door, one window, a few chairs),
+featureless boxes, and what is too thin to be recognised at 64 pixels.
 """
 
 import csv
@@ -47,8 +47,16 @@ HIDDEN_GLASS = (
 
 @dataclass(frozen=True)
 class Choice:
-    """What was decided about a model: its caption, turned about +Z by azimuth_deg, then about +Y by tilt_deg (90 stands
-    up what lies on its back), without its glass or with it."""
+    """What was decided about a model.
+
+    Args:
+        source: The model's id in its catalogue.
+        caption: What it is called.
+        azimuth_deg: It is turned about +Z by this,
+        tilt_deg: then about +Y; 90 stands up what lies on its back.
+        hide_glass: Whether it is seen through its glass.
+        front: Whether front and back can be told apart.
+    """
 
     source: str
     caption: str
@@ -59,7 +67,7 @@ class Choice:
 
 
 class PrepareObjects(Task):
-    """A folder for `load_objects`: one .npz an object, captions.csv, LICENSES.csv and images/contact_sheet.png.
+    """A folder for `load_objects`: one .npz an object, captions.csv, LICENSES.csv, images/contact_sheet.png.
 
     Args:
         source: The package's folder, its .deb, a .sh3f or a zip; by default the installed package.

@@ -3,8 +3,9 @@
     load_objects("objects")     any folder of GLB, glTF, OBJ or PLY files with their textures, or one that
                                 `suite prepare_objects` made (.npz, colours already at the vertices)
 
-A caption is the file's name ("teddy_bear.obj" is "teddy bear") unless `captions.csv` beside the files, with the columns
-`file,caption`, says another. Further columns are kept: id, category, licence, creator, source, front (yes or no).
+A caption is the file's name ("teddy_bear.obj" is "teddy bear") unless `captions.csv` beside the files, with
+the columns `file,caption`, says another. Further columns are kept: id, category, licence, creator, source,
+front (yes or no).
 """
 
 import csv
@@ -75,7 +76,7 @@ def load_objects(folder: str | Path, *, up: str = "y", max_edge: float | int = 0
 
 
 def save_object(path: str | Path, mesh: Mesh) -> None:
-    """A mesh with vertex colours and normals as .npz: colours as bytes, normals in half precision, uncompressed."""
+    """A mesh with vertex colours as .npz: colours as bytes, normals in half precision, uncompressed."""
     if mesh.vertex_colors is None:
         raise ValueError("save_object needs a mesh with vertex colours; call with_vertex_colors() first.")
     buffer = io.BytesIO()
@@ -167,9 +168,8 @@ def _captions(folder: Path, files: list[str]) -> dict[str, dict[str, str]]:
                 f"{folder / name} has no caption: name it in {CAPTIONS}, or give the file a name in words."
             )
         if caption in seen:
-            raise UserError(
-                f"{seen[caption]} and {name} in {folder} are both captioned {caption!r}: tell them apart in {CAPTIONS}."
-            )
+            both = f"{seen[caption]} and {name} in {folder} are both captioned {caption!r}"
+            raise UserError(f"{both}: tell them apart in {CAPTIONS}.")
         seen[caption] = name
     return rows
 

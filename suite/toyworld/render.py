@@ -47,9 +47,13 @@ class Pictures:
     normals: np.ndarray
 
 
-def headlights(world_from_camera: np.ndarray, tilt: np.ndarray | None = None, ambient: float | np.ndarray = 0.6) -> Lights:
+def headlights(
+    world_from_camera: np.ndarray, tilt: np.ndarray | None = None, ambient: float | np.ndarray = 0.6
+) -> Lights:
     """Lights near the cameras `b 4 4`, shifted by `tilt` (`b 3`, world); by default a little above them."""
-    positions = world_from_camera[:, :3, 3] / np.linalg.norm(world_from_camera[:, :3, 3], axis=1, keepdims=True)
+    positions = world_from_camera[:, :3, 3] / np.linalg.norm(
+        world_from_camera[:, :3, 3], axis=1, keepdims=True
+    )
     directions = positions + (np.array([0.0, 0.0, 0.5]) if tilt is None else tilt)
     directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-6)
     ambient = np.broadcast_to(np.asarray(ambient, np.float32), (len(positions),)).astype(np.float32)
@@ -85,7 +89,9 @@ def render(
     if background.ndim == 2:
         background = np.broadcast_to(background[:, None, None], (count, height, width, 3))
     camera_from_world = np.linalg.inv(world_from_camera).astype(np.float32)
-    focal = (0.5 * height * supersample / np.tan(np.deg2rad(np.asarray(fov_deg, np.float64)) / 2)).astype(np.float32)
+    focal = (0.5 * height * supersample / np.tan(np.deg2rad(np.asarray(fov_deg, np.float64)) / 2)).astype(
+        np.float32
+    )
     rgb, mask, depth, normals = _render(
         surface.vertices, surface.faces, surface.normals, surface.colors, surface.patterned,
         PATTERNS.index(surface.pattern), np.asarray(surface.companion, np.float32), camera_from_world, focal,
@@ -107,7 +113,9 @@ def _in_pattern(pattern, q, n):
         du, dv = u - np.floor(u) - 0.5, v - np.floor(v) - 0.5
         return du * du + dv * dv < (DOT / LATTICE) ** 2
     if pattern == 3:
-        return (np.floor(q[0] / CHECK + 0.5) + np.floor(q[1] / CHECK + 0.5) + np.floor(q[2] / CHECK)) % 2.0 == 1.0
+        return (
+            np.floor(q[0] / CHECK + 0.5) + np.floor(q[1] / CHECK + 0.5) + np.floor(q[2] / CHECK)
+        ) % 2.0 == 1.0
     return False
 
 

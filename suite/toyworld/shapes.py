@@ -99,7 +99,9 @@ def lathe(profile: Points, segments: int = 24) -> Shape:
     shapes = []
     for group in groups:
         r, z = np.array(group, dtype=float).T
-        points = np.stack([r[:, None] * np.cos(angle), r[:, None] * np.sin(angle), z[:, None] + 0 * angle], -1)
+        points = np.stack(
+            [r[:, None] * np.cos(angle), r[:, None] * np.sin(angle), z[:, None] + 0 * angle], -1
+        )
         shapes.append(_drop_slivers(Shape(points.reshape(-1, 3), _grid(points, False, True))))
     return merge(shapes)
 
@@ -115,7 +117,9 @@ def ellipsoid(x: Number, y: Number, z: Number, segments: int = 20) -> Shape:
     return sphere(1.0, segments).scaled(x, y, z)
 
 
-def cylinder(radius: Number, height: Number, top: Number | None = None, axis: str = "z", segments: int = 24) -> Shape:
+def cylinder(
+    radius: Number, height: Number, top: Number | None = None, axis: str = "z", segments: int = 24
+) -> Shape:
     """A closed cylinder, or a cone or its frustum where `top` is another radius, about the origin along an axis."""
     top, h = radius if top is None else top, height / 2
     profile = [(0, -h), (radius, -h), (radius, -h), (top, h)] + ([(top, h), (0, h)] if top > 0 else [])
@@ -143,7 +147,9 @@ def along(shape: Shape, axis: str) -> Shape:
 
 def box(x: Number, y: Number, z: Number) -> Shape:
     """A box about the origin with these side lengths and sharp edges."""
-    corners = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]) * np.array([x, y, z]) / 2
+    corners = (
+        np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]) * np.array([x, y, z]) / 2
+    )
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     vertices = np.concatenate([corners[list(q)] for q in quads])
     faces = np.concatenate([[[4 * i, 4 * i + 1, 4 * i + 2], [4 * i, 4 * i + 2, 4 * i + 3]] for i in range(6)])
@@ -154,7 +160,7 @@ def extrude(outline: Points, depth: Number, axis: str = "y") -> Shape:
     """A prism: a star-shaped (seen from its centroid) polygon, drawn in the plane across `axis` and given thickness.
 
     Args:
-        outline: Corners counter-clockwise seen from the tip of the axis: (z, x) for "y", (x, y) for "z", (y, z) for "x".
+        outline: Corners, counter-clockwise from the axis's tip: (z, x) for "y", (x, y) for "z", (y, z) for "x".
         depth: Thickness, centred about the origin.
         axis: The direction of the thickness.
     """

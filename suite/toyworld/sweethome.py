@@ -1,7 +1,7 @@
-"""The models of the Debian package `sweethome3d-furniture`: five catalogues (.sh3f, zip files of OBJ models and a
-properties file that names them), 820 models under CC0 or CC-BY 3.0.
+"""The models of the Debian package `sweethome3d-furniture`: 820, under CC0 or CC-BY 3.0, in five catalogues.
 
-A source may be the installed package's folder, the .deb, one .sh3f, a zip of these, or catalogues already unpacked.
+A catalogue (.sh3f) is a zip of OBJ models and a properties file that names them. A source may be the
+installed package's folder, the .deb, one .sh3f, a zip of these, or catalogues already unpacked.
 """
 
 import re
@@ -49,8 +49,8 @@ def models(source: str | Path | None, scratch: Path) -> list[Model]:
     """
     if source is None and not INSTALLED.is_dir():
         raise UserError(
-            "The package sweethome3d-furniture is not installed. Type `apt-get install sweethome3d-furniture`, or "
-            "`apt-get download sweethome3d-furniture` and source=FILE.deb."
+            "The package sweethome3d-furniture is not installed. Type `apt-get install sweethome3d-furniture`"
+            ", or `apt-get download sweethome3d-furniture` and source=FILE.deb."
         )
     source = Path(source or INSTALLED).expanduser()
     if not source.exists():

@@ -1,9 +1,9 @@
 """Fewer faces for coloured meshes that are too dense, without losing what they look like.
 
-Real models are polygon soups: posts of a dozen triangles, leaves and petals that are all border. Each kind of part
-needs its own way (`thinned` chooses):
-    foliage (hundreds of small separate pieces): pieces are dropped at random and the others grow to cover the same
-        area (stochastic simplification of aggregate detail, Cook, Halstead, Planck and Ryu 2007);
+Real models are polygon soups: posts of a dozen triangles, leaves and petals that are all border. Each kind of
+part needs its own way (`thinned` chooses):
+    foliage (hundreds of small separate pieces): pieces are dropped at random and the others grow to cover the
+        same area (stochastic simplification of aggregate detail, Cook, Halstead, Planck and Ryu 2007);
     anything else: quadric error edge collapse, and what resists it is clustered on a grid.
 """
 
@@ -23,7 +23,7 @@ SMALL_PIECE = 0.05  # mean half size of a leaf, the object's longest side being 
 
 
 def shared_limit(counts: list[int], budget: int) -> int:
-    """The limit at which counts, each cut to it, sum to at most `budget`: large parts pay, small ones stay whole."""
+    """The limit at which counts, each cut to it, sum to at most `budget`: large ones pay, small ones stay."""
     left = budget
     for position, count in enumerate(sorted(counts)):
         share = left // (len(counts) - position)
@@ -84,8 +84,8 @@ def _clustered_to(part: Part, target: int) -> Part:
 
 
 def _clustered(part: Part, cell: float) -> Part:
-    """Vertices in one cubic cell meet in their mean. Only those that face the same way share normal and colour, so
-    that the two sides of a thin sheet stay two sides."""
+    """Vertices in one cubic cell meet in their mean. Only those that face the same way share normal and
+    colour, so that the two sides of a thin sheet stay two sides."""
     _, place = np.unique(np.floor(part.vertices / cell).astype(int), axis=0, return_inverse=True)
     place = place.reshape(-1)
     axis = np.abs(part.normals).argmax(1)
