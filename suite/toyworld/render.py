@@ -9,6 +9,7 @@ from typing import no_type_check
 
 import numba
 import numpy as np
+import torch
 
 from suite.toyworld.objects import Surface
 from suite.toyworld.paints import PATTERNS
@@ -92,11 +93,14 @@ def render(
     focal = (0.5 * height * supersample / np.tan(np.deg2rad(np.asarray(fov_deg, np.float64)) / 2)).astype(
         np.float32
     )
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     rgb, mask, depth, normals = _render(
         surface.vertices, surface.faces, surface.normals, surface.colors, surface.patterned,
         PATTERNS.index(surface.pattern), np.asarray(surface.companion, np.float32), camera_from_world, focal,
         height, width, supersample, lights.directions, lights.ambient, lights.diffuse,
     )  # fmt: skip
+    torch.set_num_threads(threads)  # numba's OpenMP has set torch's threads to its own number
     images = rgb + (1 - mask[..., None]) * background
     return Pictures(np.clip(images, 0, 1).astype(np.float32), mask, depth, normals)
 
