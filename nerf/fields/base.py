@@ -98,10 +98,6 @@ class Field(nn.Module, ABC):
     def set_progress(self, progress: float) -> None:
         """Tell the field how far the run is, in [0, 1]; for levels that are switched on in turn."""
 
-    def parameter_groups(self, lr: float) -> list[dict]:
-        """Groups for the optimizer."""
-        return [{"params": list(self.parameters()), "lr": lr}]
-
     def forward(self, points: Float[Tensor, "*n 3"], normals: bool = False) -> FieldSample:
         """Density and colour, and normals if asked for, at places of the world."""
         shape, points = points.shape[:-1], points.reshape(-1, 3)

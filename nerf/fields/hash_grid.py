@@ -18,7 +18,6 @@ class HashGridField(Field):
         hidden: Width of the hidden layer.
         density: How the raw density is activated, and the ball it starts from.
         normals: "analytic", or "finite_difference" over `normal_step` times the radius to either side.
-        network_lr: The network learns at this multiple of the learning rate of the grid.
         seed: Of the initial weights.
     """
 
@@ -36,15 +35,12 @@ class HashGridField(Field):
         density: Density | None = None,
         normals: str = "analytic",
         normal_step: float | int = 0.02,
-        network_lr: float | int = 1.0,
         backend: str = "auto",
         seed: int = 0,
     ) -> None:
         super().__init__(radius, density, normals, normal_step)
-        if hidden < 1 or network_lr < 0:
-            raise ValueError(
-                f"HashGridField needs hidden >= 1 and network_lr >= 0, got {hidden=}, {network_lr=}."
-            )
+        if hidden < 1:
+            raise ValueError(f"HashGridField needs hidden >= 1, got {hidden}.")
         self.encoding = HashGrid(
             levels=levels,
             features=features,
@@ -56,16 +52,9 @@ class HashGridField(Field):
             seed=seed,
         )
         self.network = mlp([self.encoding.size, hidden, 4], generator(seed, 0, "hash grid network"))
-        self.network_lr = network_lr
 
     def set_progress(self, progress: float) -> None:
         self.encoding.set_progress(progress)
-
-    def parameter_groups(self, lr: float) -> list[dict]:
-        return [
-            {"params": list(self.encoding.parameters()), "lr": lr},
-            {"params": list(self.network.parameters()), "lr": lr * self.network_lr},
-        ]
 
     def raw(self, unit: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
         return self.network(self.encoding((unit + 1) / 2))

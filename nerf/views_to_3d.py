@@ -1,0 +1,104 @@
+"""A field from posed pictures (NeRF, Mildenhall et al. 2020, arXiv:2003.08934): the renderer's proof.
+
+The same fields and renderer as in distillation, with the truth in place of a prior: what they cannot learn
+from photographs they cannot learn from an opinion either. Measured on views that were never shown.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nerf.background import Background, SolidBackground
+from nerf.fields.base import Field
+from nerf.regularizers.base import Regularizer
+from nerf.renderers.base import Renderer
+from nerf.scenes import Scene
+from suite.geometry.rays import Rays
+from suite.schedules import Schedule, as_schedule
+from suite.task import Optimization
+
+
+class ViewsTo3D(Optimization):
+    """Fits a field to pictures, a batch of random rays a step.
+
+    Args:
+        scene: The pictures, as `nerf.scenes.load` gives them.
+        field, renderer: What is fitted and how it is seen.
+        background: Behind pictures without alpha. Pictures with alpha are composited on a random colour for
+            each ray instead, so that what is transparent in them becomes empty.
+        regularizer: Terms added to the loss, by name.
+        steps: Steps of optimization.
+        rays: Rays a step.
+        lr: Learning rate, a number or schedule.
+        loss: "l2", or "huber" (quadratic below .1), which forgives pictures that contradict each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        scene: Scene,
+        field: Field,
+        renderer: Renderer,
+        background: Background | None = None,
+        regularizer: dict[str, Regularizer] | None = None,
+        steps: int = 1500,
+        rays: int = 4096,
+        lr: float | int | list | Schedule = 0.01,
+        loss: Literal["l2", "huber"] = "l2",
+    ) -> None:
+        if rays < 1:
+            raise ValueError(f"ViewsTo3D needs rays >= 1, got {rays}.")
+        if loss not in ("l2", "huber"):
+            raise ValueError(f"'{loss}' is not a loss of ViewsTo3D: 'l2' or 'huber'.")
+        self.scene, self.field, self.renderer = scene, field, renderer
+        has_alpha = scene.pixels.shape[-1] == 4
+        self.background = SolidBackground(random=1.0) if has_alpha else background or SolidBackground()
+        self.regularizer = regularizer or {}
+        self.steps, self.rays, self.lr, self.kind = steps, rays, as_schedule(lr), loss
+        self.learnt = (~scene.held_out).nonzero()[:, 0]
+
+    def parameter_groups(self) -> list[dict]:
+        others = [p for p in self.background.parameters() if p.requires_grad]
+        return [{"params": [*self.field.parameters(), *others], "lr": self.lr}]
+
+    def loss(self, step: int, generator: torch.Generator) -> Tensor:
+        progress = step / self.steps
+        self.field.set_progress(progress)
+        self.renderer.update(self.field, step, generator)
+        rays, color, alpha = self._draw(generator)
+        rendering = self.renderer(
+            self.field,
+            rays,
+            background=self.background,
+            normals=any(r.wants_normals(progress) for r in self.regularizer.values()),
+            generator=generator,
+        )
+        truth = color * alpha + (1 - alpha) * rendering.background
+        fit = self._distance(rendering.images, truth)
+        self.log("psnr", -10 * torch.log10(torch.nn.functional.mse_loss(rendering.images, truth).detach()))
+        return fit + sum(
+            r(rendering, self.field, progress=progress, generator=generator)
+            for r in self.regularizer.values()
+        )
+
+    def _draw(
+        self, generator: torch.Generator
+    ) -> tuple[Rays, Float[Tensor, "n 3 1 1"], Float[Tensor, "n 1 1 1"]]:
+        """Rays through random pixels, as pictures of one pixel, with their colours and alphas."""
+        _, h, w, _ = self.scene.pixels.shape
+        u = torch.rand(3, self.rays, generator=generator, dtype=torch.float64, device=generator.device).cpu()
+        view, row, column = ((u[i] * n).long() for i, n in enumerate((len(self.learnt), h, w)))
+        view = self.learnt[view]
+        origins, directions = self.scene.rays(view, column + 0.5, row + 0.5)
+        color, alpha = self.scene.colors(view, column, row)
+        device = next(self.field.parameters()).device
+        origins, directions, color, alpha = (x.to(device) for x in (origins, directions, color, alpha))
+        rays = Rays(origins[:, None, None], directions[:, None, None])
+        return rays, color[:, :, None, None], alpha[:, :, None, None]
+
+    def _distance(self, images: Tensor, truth: Tensor) -> Float[Tensor, ""]:
+        if self.kind == "huber":
+            return torch.nn.functional.huber_loss(images, truth, delta=0.1) / 0.1
+        return torch.nn.functional.mse_loss(images, truth)
