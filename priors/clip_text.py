@@ -45,8 +45,11 @@ class ClipText(nn.Module):
         """{"tokens": b l d}, and "pooled": b p for XL, in float32."""
         if len(self.encoders) == 1:
             return {"tokens": self._normalized(texts).float()}
-        states, pooled = zip(*(self._penultimate(i, texts) for i in range(len(self.encoders))))
-        return {"tokens": torch.cat(states, dim=-1).float(), "pooled": pooled[-1].float()}
+        outputs = [
+            encoder(self._ids(i, texts), output_hidden_states=True) for i, encoder in enumerate(self.encoders)
+        ]
+        states = [output.hidden_states[-2 - self.clip_skip] for output in outputs]
+        return {"tokens": torch.cat(states, dim=-1).float(), "pooled": outputs[-1].text_embeds.float()}
 
     def _normalized(self, texts: Sequence[str]) -> Float[Tensor, "b l d"]:
         (encoder,) = self.encoders
@@ -55,12 +58,6 @@ class ClipText(nn.Module):
             return output.last_hidden_state
         inner = getattr(encoder, "text_model", encoder)  # transformers 5.6 dropped the inner module
         return inner.final_layer_norm(output.hidden_states[-1 - self.clip_skip])
-
-    def _penultimate(
-        self, i: int, texts: Sequence[str]
-    ) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b p"]]:
-        output = self.encoders[i](self._ids(i, texts), output_hidden_states=True)
-        return output.hidden_states[-2 - self.clip_skip], output[0]  # the second's output[0] is `text_embeds`
 
     def _ids(self, i: int, texts: Sequence[str]) -> Int[Tensor, "b l"]:
         tokenizer, length = self.tokenizers[i], self.encoders[i].config.max_position_embeddings

@@ -8,6 +8,7 @@ images, latents, alpha, sigma and predictions are float32.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -182,7 +183,7 @@ def _check_fit(components: Components) -> None:
 
 
 def load(
-    path: str,
+    path: str | Path,
     *,
     family: str = "auto",
     prediction_type: str = "auto",

@@ -65,15 +65,16 @@ def load_file(
         scheduler["prediction_type"] = prediction_type
     scheduler["rescale_betas_zero_snr"] = "ztsnr" in tensors or scheduler.get("rescale_betas_zero_snr", False)
     check_unet(read_json(folder / "unet" / "config.json"), found, folder)
+    parts = ("tokenizer", "tokenizer_2") if found == "sdxl" else ("tokenizer",)
+    tokenizers = tuple(
+        clip_tokenizer(tokenizer, part=part, pad_token=_pad_token(folder, part)) for part in parts
+    )
     return Components(
         name=str(path),
         unet=_unet(tensors, folder, dtype, path),
         vae=_vae(tensors, folder, dtype, path),
         text_encoders=_text_encoders(tensors, found, folder, dtype, path),
-        tokenizers=tuple(
-            clip_tokenizer(tokenizer, part=part, pad_token=_pad_token(folder, part))
-            for part in (("tokenizer", "tokenizer_2") if found == "sdxl" else ("tokenizer",))
-        ),
+        tokenizers=tokenizers,
         scheduler=scheduler,
         zero_for_empty=bool(
             read_json(folder / "model_index.json").get("force_zeros_for_empty_prompt", False)
@@ -196,8 +197,8 @@ def _filled(
     own = network.state_dict()
     if not any(name.startswith("text_model.") for name in own):  # transformers 5.6 dropped the prefix
         state = {name.removeprefix("text_model."): value for name, value in state.items()}
-    refuse_differences(place, sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys()))
     _refuse_sizes(place, own, state)
+    refuse_differences(place, own.keys() - state.keys(), state.keys() - own.keys())
     network.load_state_dict({name: value.to(dtype) for name, value in state.items()}, assign=True)
     return network.eval()
 
@@ -211,7 +212,7 @@ def _no_memory() -> Any:
 
 def _refuse_sizes(place: str, own: Tensors, state: Tensors) -> None:
     for name, parameter in own.items():
-        if parameter.shape != state[name].shape:
+        if name in state and parameter.shape != state[name].shape:
             there, here = ("x".join(map(str, x.shape)) for x in (state[name], parameter))
             raise UserError(
                 f"'{place}' is of another size than its family: {name} is {there} there and {here} in the "

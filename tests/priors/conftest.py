@@ -1,8 +1,11 @@
-"""Random checkpoints of every family, made once a session."""
+"""Random checkpoints of every family, made once a session, and a hub that cannot be reached."""
 
+import functools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from tests.priors.tiny_checkpoints import diffusers_folder, ldm_file, tiny_models
@@ -10,32 +13,37 @@ from tests.priors.tiny_checkpoints import diffusers_folder, ldm_file, tiny_model
 
 @pytest.fixture(scope="session")
 def models() -> Callable[[str], dict]:
-    """The components of a family: sd15, sd21, sd21_v or sdxl. Not to be changed."""
-    made: dict[str, dict] = {}
-    return lambda family: (
-        made.setdefault(family, None) or made.update({family: tiny_models(family)}) or made[family]
-    )
+    """The components of a family: sd15, sd21_v or sdxl. Not to be changed."""
+    return functools.cache(tiny_models)
 
 
 @pytest.fixture(scope="session")
 def folder(models, tmp_path_factory) -> Callable[[str], Path]:
     """The same as a folder in diffusers' layout. Not to be changed."""
     root = tmp_path_factory.mktemp("folders")
-
-    def of(family: str) -> Path:
-        path = root / family
-        return path if path.exists() else diffusers_folder(family, path, models(family))
-
-    return of
+    return functools.cache(lambda family: diffusers_folder(family, root / family, models(family)))
 
 
 @pytest.fixture(scope="session")
 def single_file(models, tmp_path_factory) -> Callable[..., Path]:
     """The same as a single file of the original layout. Not to be changed."""
     root = tmp_path_factory.mktemp("files")
+    return functools.cache(
+        lambda family, suffix=".safetensors": ldm_file(family, root / f"{family}{suffix}", models(family))
+    )
 
-    def of(family: str, suffix: str = ".safetensors") -> Path:
-        path = root / f"{family}{suffix}"
-        return path if path.exists() else ldm_file(family, path, models(family))
 
-    return of
+@pytest.fixture
+def own(folder, tmp_path) -> Callable[..., Path]:
+    """A copy of a family's folder, to be broken."""
+    return lambda family="sd15": shutil.copytree(folder(family), tmp_path / family)
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path) -> Path:
+    """No network, and an empty cache of the hub: its folder."""
+    cache = tmp_path / "hub"
+    cache.mkdir()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    return cache

@@ -7,13 +7,18 @@ directory layout, `ldm_file` the single-file layout of the original releases.
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from priors.checkpoints import load_components
+from suite.errors import UserError
 
 WIDTH, WIDTH_2 = 32, 40  # of the text encoders; diffusers tells SDXL's two apart by their widths
 WORDS = ("red", "car", "mushroom", "blue", "robot", "side", "view", "ugly")
@@ -102,7 +107,11 @@ def tiny_models(family: str, *, seed: int = 0) -> dict[str, object]:
         if xl:
             models["tokenizer_2"] = tiny_tokenizer("!")
             models["text_encoder_2"] = tiny_text_encoder(
-                CLIPTextModelWithProjection, tokenizer, layers=32, activation="gelu", width=WIDTH_2
+                CLIPTextModelWithProjection,
+                tokenizer,
+                layers=12,
+                activation="gelu",
+                width=WIDTH_2,  # of 32
             )
     return models
 
@@ -251,3 +260,28 @@ def ldm_file(family: str, path: Path, models: dict) -> Path:
 
 def edit_json(path: Path, **changes) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+# --------------------------------------------------------------------------------------------- for the tests
+
+
+def put_in_cache(cache: Path, repository: str, folder: Path) -> None:
+    """Lay a folder into the hub's cache as huggingface_hub does."""
+    place = cache / f"models--{repository.replace('/', '--')}"
+    shutil.copytree(folder, place / "snapshots" / "0123abc")
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("0123abc")
+
+
+def assert_same(network: torch.nn.Module, original: torch.nn.Module) -> None:
+    ours, theirs = network.state_dict(), original.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def refused(path: Path | str, **options) -> str:
+    """The message with which a checkpoint is refused, in one line."""
+    with pytest.raises(UserError) as error:
+        load_components(path, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
