@@ -1,7 +1,7 @@
 """Binary glTF 2.0: written here, because colours and axes have to be right; read by trimesh.
 
 Written: one mesh with normals, in glTF's axes (+Y up, +Z front; our +Z up, +X front), with its texture, or
-with vertex colours in linear light as the standard asks (float32: 8 bits of linear light band in the dark). The
+with vertex colours in linear light, as the standard asks (float32: 8 bits would band in the dark). The
 material does not shine and is seen from both sides.
 """
 
