@@ -74,8 +74,6 @@ class EvaluatePrior(Task):
     ) -> None:
         if min(samples, steps, batch) < 1:
             raise UserError("samples, steps and batch must be positive.")
-        if sampler not in SAMPLERS:
-            raise UserError(f"sampler={sampler!r} is not one of: {', '.join(SAMPLERS)}.")
         self.prior, self.samples, self.steps, self.scale, self.seed = prior, samples, steps, scale, seed
         self.sampler, self.batch = SAMPLERS[sampler], batch
         self.judge = load_judge(judge) if judge else load_judge()

@@ -143,7 +143,7 @@ class Judge(nn.Module):
         (folder / "judge.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
-def resized(images: Images) -> Images:
+def resized(images: Images) -> Float[Tensor, "b 3 64 64"]:
     """Pictures at the judge's size."""
     if images.shape[-2:] == (SIZE, SIZE):
         return images

@@ -24,7 +24,7 @@ def worn(images: Images, generator: torch.Generator, *, clean: float = 0.2) -> I
         return (low + (high - low) * draws[0]) * (draws[1] < share)
 
     x = on_gradient(images, uniform(0.0, 0.4, 0.3), _smooth(len(images), 3, generator))
-    x = moved(x, uniform(-0.14, 0.18, 0.7), uniform(-0.1, 0.1), uniform(-0.1, 0.1), uniform(-1, 1).sign())
+    x = moved(x, uniform(-0.14, 0.18, 0.7), uniform(-0.1, 0.1), uniform(-0.1, 0.1), uniform(-1.0, 1.0).sign())
     grey = x.mean((1, 2, 3), keepdim=True)
     luma = x.mean(1, keepdim=True)
     x = luma + (x - luma) * (1 + uniform(-0.2, 0.45, 0.6))
