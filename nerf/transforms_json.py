@@ -13,14 +13,15 @@ import json
 import math
 from pathlib import Path
 
-import imageio.v3 as imageio
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from nerf.scenes import Scene
 from suite.errors import UserError
+from suite.io.images import read_image, to_bytes
 
 MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE")
 EXTENT = 0.6  # half the side of the box that a field covers by default
@@ -103,25 +104,15 @@ def _read_picture(file: Path, frame: dict, downscale: int) -> UInt8[Tensor, "h w
         path = path.with_name(path.name + ".png")
     if not path.is_file():
         raise UserError(f"{file} names the picture {frame['file_path']}, but {path} does not exist.")
-    try:
-        array = imageio.imread(path)
-    except Exception as error:  # whatever the decoder raises on a damaged file
-        raise UserError(f"{path} cannot be read as a picture: {error}.") from error
-    if array.dtype == np.uint16:
-        array = (array // 257).astype(np.uint8)
-    if array.ndim == 2:
-        array = np.repeat(array[..., None], 3, axis=-1)
-    picture = torch.from_numpy(np.ascontiguousarray(array[..., :4]))
-    if downscale == 1:
-        return picture
-    pixels = picture.permute(2, 0, 1)[None].float()
-    if pixels.shape[1] == 4:  # average what is seen: colours count by their alpha
-        alpha = pixels[:, 3:] / 255
-        small = torch.nn.functional.avg_pool2d(torch.cat([pixels[:, :3] * alpha, alpha], dim=1), downscale)
-        pixels = torch.cat([small[:, :3] / small[:, 3:].clamp_min(1e-6), 255 * small[:, 3:]], dim=1)
-    else:
-        pixels = torch.nn.functional.avg_pool2d(pixels, downscale)
-    return pixels[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).contiguous()
+    loaded = read_image(path)
+    color, alpha = loaded.rgb, loaded.alpha
+    if downscale > 1:  # average what is seen: colours count by their alpha
+        weight = torch.ones_like(color[:, :1]) if alpha is None else alpha
+        share = avg_pool2d(weight, downscale)
+        color = avg_pool2d(color * weight, downscale) / share.clamp_min(1e-6)
+        alpha = None if alpha is None else share
+    picture = color if alpha is None else torch.cat([color, alpha], dim=1)
+    return torch.from_numpy(to_bytes(picture[0]))
 
 
 def _lens(file: Path, known: dict, w: int, h: int, downscale: int) -> list[float]:

@@ -12,12 +12,17 @@ from torch import Tensor
 
 from nerf.background import Background, SolidBackground
 from nerf.fields.base import Field
+from nerf.products import Products, SceneHealth, write_preview
 from nerf.regularizers.base import Regularizer
 from nerf.renderers.base import Renderer
 from nerf.scenes import Scene
 from suite.geometry.rays import Rays
+from suite.io.images import contact_sheet, write_image
+from suite.metrics.images import psnr, ssim
+from suite.run import Run
 from suite.schedules import Schedule, as_schedule
 from suite.task import Optimization
+from suite.types import Images
 
 
 class ViewsTo3D(Optimization):
@@ -33,6 +38,7 @@ class ViewsTo3D(Optimization):
         rays: Rays a step.
         lr: Learning rate, a number or schedule.
         loss: "l2", or "huber" (quadratic below .1), which forgives pictures that contradict each other.
+        products: What is made of the field at the end.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class ViewsTo3D(Optimization):
         rays: int = 4096,
         lr: float | int | list | Schedule = 0.01,
         loss: Literal["l2", "huber"] = "l2",
+        products: Products | None = None,
     ) -> None:
         if rays < 1:
             raise ValueError(f"ViewsTo3D needs rays >= 1, got {rays}.")
@@ -58,6 +65,7 @@ class ViewsTo3D(Optimization):
         self.regularizer = regularizer or {}
         self.steps, self.rays, self.lr, self.kind = steps, rays, as_schedule(lr), loss
         self.learnt = (~scene.held_out).nonzero()[:, 0]
+        self.products, self.scene_health = products or Products(), SceneHealth()
 
     def parameter_groups(self) -> list[dict]:
         others = [p for p in self.background.parameters() if p.requires_grad]
@@ -78,10 +86,38 @@ class ViewsTo3D(Optimization):
         truth = color * alpha + (1 - alpha) * rendering.background
         fit = self._distance(rendering.images, truth)
         self.log("psnr", -10 * torch.log10(torch.nn.functional.mse_loss(rendering.images, truth).detach()))
+        self.log("opacity", self.scene_health.note(rendering.opacity, progress))
         return fit + sum(
             r(rendering, self.field, progress=progress, generator=generator)
             for r in self.regularizer.values()
         )
+
+    def health(self) -> str | None:
+        return self.scene_health.verdict()
+
+    def preview(self, step: int, run: Run) -> None:
+        write_preview(self.field, self.renderer, self.background, run.path("images", f"step_{step:05d}.png"))
+
+    def finish(self, run: Run) -> dict:
+        held_out, learnt = self.scene.held_out.nonzero()[:, 0], self.learnt[:: max(1, len(self.learnt) // 8)]
+        pairs = [self.compare(int(view)) for view in held_out]
+        sheet = contact_sheet(torch.cat([image for pair in pairs[:8] for image in pair]), columns=4)
+        write_image(run.path("images", "held_out.png"), sheet)
+        measures = {
+            "psnr_held_out": round(float(torch.cat([psnr(*pair) for pair in pairs]).mean()), 2),
+            "ssim_held_out": round(float(torch.cat([ssim(*pair) for pair in pairs]).mean()), 4),
+            "psnr_learnt": round(float(torch.cat([psnr(*self.compare(int(v))) for v in learnt]).mean()), 2),
+        }
+        return measures | self.products(self.field, self.renderer, self.background, run)
+
+    @torch.no_grad()
+    def compare(self, view: int) -> tuple[Images, Images]:
+        """A picture of the scene as the field shows it, and as it is; on the background if it has alpha."""
+        rays, device = self.scene.picture_rays(view), next(self.field.parameters()).device
+        rays = Rays(rays.origins.to(device), rays.directions.to(device))
+        rendering = self.renderer(self.field, rays, background=self.background)
+        color, alpha = self.scene.picture(view)
+        return rendering.images.clamp(0, 1).cpu(), color * alpha + (1 - alpha) * rendering.background.cpu()
 
     def _draw(
         self, generator: torch.Generator

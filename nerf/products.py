@@ -1,0 +1,118 @@
+"""What an optimized field leaves behind: a mesh, a turntable, a sheet of views; and whether it is healthy."""
+
+import logging
+from pathlib import Path
+
+from torch import Tensor
+
+from nerf.background import Background
+from nerf.fields.base import Field
+from nerf.meshing.extraction import MeshExtractor, export
+from nerf.meshing.level import NoSurface
+from nerf.meshing.views import field_views
+from nerf.renderers.base import Renderer
+from suite.geometry.cameras import Cameras
+from suite.run import Run
+from suite.types import Masks
+from suite.viz import Views, contact_sheet, turntable
+
+log = logging.getLogger(__name__)
+
+
+class Products:
+    """What is made of a field when its optimization ends.
+
+    Args:
+        mesh: How the mesh is made.
+        frames, size: Of the turntable: frames in a turn, height and width of a panel in pixels.
+        views: Pictures in the contact sheet.
+    """
+
+    def __init__(
+        self, *, mesh: MeshExtractor | None = None, frames: int = 48, size: int = 128, views: int = 8
+    ) -> None:
+        if frames < 1 or size < 16 or views < 1:
+            raise ValueError(
+                f"Products needs frames >= 1, size >= 16 and views >= 1, got {frames=}, {size=}, {views=}."
+            )
+        self.mesh, self.frames, self.size, self.views = mesh or MeshExtractor(), frames, size, views
+
+    def __call__(self, field: Field, renderer: Renderer, background: Background, run: Run) -> dict:
+        """Writes meshes/, videos/turntable.mp4 and images/views.png into the run; returns measures."""
+        device = next(field.parameters()).device
+
+        def render(cameras: Cameras) -> Views:
+            return field_views(field, renderer, cameras, background=background)
+
+        contact_sheet(
+            render,
+            run.path("images", "views.png"),
+            views=self.views,
+            size=self.size,
+            at_once=1,
+            device=device,
+        )
+        turntable(
+            render,
+            run.path("videos", "turntable.mp4"),
+            frames=self.frames,
+            size=self.size,
+            at_once=1,
+            device=device,
+        )
+        try:
+            extracted = self.mesh(field, renderer)
+        except NoSurface as error:
+            log.warning("No mesh: %s", error)
+            return {"faces": 0}
+        export(extracted.mesh, run.path("meshes", "mesh.glb").parent)
+        return extracted.measures()
+
+
+def write_preview(
+    field: Field, renderer: Renderer, background: Background, path: Path, *, views: int = 4, size: int = 96
+) -> None:
+    """A row of pictures from around the object."""
+
+    def render(cameras: Cameras) -> Views:
+        return field_views(field, renderer, cameras, background=background, normals=False)
+
+    device = next(field.parameters()).device
+    contact_sheet(render, path, views=views, size=size, columns=views, device=device)
+
+
+class SceneHealth:
+    """Notices a scene that has vanished, or swallowed the camera, from the mean opacity of its pictures.
+
+    Args:
+        empty_below, saturated_above: Mean opacities that end a run.
+        after: Progress before which nothing is said: a scene may start as anything.
+    """
+
+    def __init__(
+        self, *, empty_below: float = 0.005, saturated_above: float = 0.98, after: float = 0.2
+    ) -> None:
+        self.empty_below, self.saturated_above, self.after = empty_below, saturated_above, after
+        self.opacity, self.progress = 0.5, 0.0
+
+    def note(self, opacity: Masks, progress: float) -> Tensor:
+        """Remember the pictures of a step; returns their mean opacity."""
+        self.opacity, self.progress = opacity.detach().mean(), progress
+        return self.opacity
+
+    def verdict(self) -> str | None:
+        """Why going on makes no sense, or None."""
+        opacity = float(self.opacity)
+        if self.progress < self.after:
+            return None
+        if opacity < self.empty_below:
+            return (
+                f"the scene is empty (mean opacity {opacity:.4f}): lower the weight of regularizer.opacity, or "
+                "raise the guidance scale or the density's blob_height"
+            )
+        if opacity > self.saturated_above:
+            return (
+                f"the scene fills every picture (mean opacity {opacity:.3f}): raise the weight of "
+                "regularizer.opacity, or lower the learning rate or the density's gain"
+            )
+        return None

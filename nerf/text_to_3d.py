@@ -1,0 +1,109 @@
+"""Text to 3D by distilling a frozen 2D prior into a field (DreamFusion, Poole et al. 2022, arXiv:2209.14988).
+
+A field is rendered from random cameras under random lights; a guidance asks the prior what is wrong with the
+pictures, given the words as they read from each camera; its gradient flows through the renderer into the field.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nerf.background import Background
+from nerf.fields.base import Field
+from nerf.lights import Shading
+from nerf.products import Products, SceneHealth, write_preview
+from nerf.regularizers.base import Regularizer
+from nerf.renderers.base import Renderer
+from priors.base import Prior
+from priors.guidance.base import Guidance
+from priors.prompts import Prompt
+from suite.geometry.cameras import CameraSampler
+from suite.run import Run
+from suite.schedules import Schedule, as_schedule
+from suite.task import Optimization
+
+
+class TextTo3D(Optimization):
+    """Distils a prior into a field.
+
+    Args:
+        prompt: What to make.
+        prior: The frozen diffusion model that knows what things look like.
+        guidance: The rule that turns its opinion into a gradient.
+        field, renderer, background: The scene and how it is seen.
+        cameras: Where it is seen from.
+        shading: How it is lit; null shows the albedo.
+        regularizer: Terms added to the loss, by name.
+        steps: Steps of optimization.
+        lr, background_lr: Learning rates of the field and of the background, numbers or schedules.
+        products: What is made of the field at the end.
+    """
+
+    def __init__(
+        self,
+        *,
+        prompt: Prompt | str,
+        prior: Prior,
+        guidance: Guidance,
+        field: Field,
+        renderer: Renderer,
+        background: Background,
+        cameras: CameraSampler,
+        shading: Shading | None = None,
+        regularizer: dict[str, Regularizer] | None = None,
+        steps: int = 600,
+        lr: float | int | Sequence | Schedule = 0.01,
+        background_lr: float | int | Sequence | Schedule = 0.001,
+        products: Products | None = None,
+    ) -> None:
+        self.prompt = Prompt(text=prompt) if isinstance(prompt, str) else prompt
+        self.prior, self.guidance = prior.requires_grad_(False), guidance
+        self.field, self.renderer, self.background = field, renderer, background
+        self.cameras, self.shading, self.regularizer = cameras, shading, regularizer or {}
+        self.steps, self.lr, self.background_lr = steps, as_schedule(lr), as_schedule(background_lr)
+        self.products, self.scene_health = products or Products(), SceneHealth()
+
+    def parameter_groups(self) -> list[dict]:
+        groups = [
+            {"params": list(self.field.parameters()), "lr": self.lr},
+            {"params": list(self.background.parameters()), "lr": self.background_lr},
+            {"params": [p for p in self.guidance.parameters() if p.requires_grad], "lr": self.background_lr},
+        ]
+        return [group for group in groups if group["params"]]
+
+    def loss(self, step: int, generator: torch.Generator) -> Tensor:
+        progress = step / self.steps
+        self.field.set_progress(progress)
+        self.renderer.update(self.field, step, generator)
+        cameras = self.cameras.sample(generator).to(self.device)
+        lighting = self.shading.draw(cameras, progress, generator) if self.shading else None
+        rendering = self.renderer(
+            self.field,
+            cameras.rays(),
+            background=self.background,
+            lighting=lighting,
+            normals=any(term.wants_normals(progress) for term in self.regularizer.values()),
+            generator=generator,
+        )
+        condition = self.prior.embed(self.prompt.seen_from(cameras), cameras)
+        pull = self.guidance(self.prior, rendering.images, condition, generator=generator, progress=progress)
+        self.log("opacity", self.scene_health.note(rendering.opacity, progress))
+        return pull.loss + sum(
+            term(rendering, self.field, progress=progress, generator=generator)
+            for term in self.regularizer.values()
+        )
+
+    def health(self) -> str | None:
+        return self.scene_health.verdict()
+
+    def preview(self, step: int, run: Run) -> None:
+        write_preview(self.field, self.renderer, self.background, run.path("images", f"step_{step:05d}.png"))
+
+    def finish(self, run: Run) -> dict:
+        return self.products(self.field, self.renderer, self.background, run)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the field lives."""
+        return next(self.field.parameters()).device
