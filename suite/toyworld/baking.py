@@ -50,7 +50,7 @@ def split_longest_edges(
 
     Long thin triangles, common in real models, become a few: halving all their edges at once
     (`suite.geometry.remeshing.split_long_edges`) would make hundreds. Whether an edge is split depends on its
-    length alone, so faces that share it stay joined. Stops early at `max_faces`.
+    length alone, so faces that share it stay joined. Stops before it passes twice `max_faces`.
     """
     done, count = [], 0
     while len(faces):
@@ -91,17 +91,17 @@ def _baked(part: Part, max_edge: float, max_faces: int) -> Part:
     attributes = np.concatenate([part.vertices, part.normals, part.uv], axis=1)
     attributes, faces = split_longest_edges(attributes, part.faces, max_edge / (1 + holes), max_faces)
     vertices, normals, uv = np.split(attributes, [3, 6], axis=1)
-    rgba = np.stack([_corner_means(part.texture, uv[np.roll(faces, -k, axis=1)]) for k in range(3)], axis=1)
+    alpha = np.maximum(part.texture[..., 3:], 1e-3)  # multiplied in: what is cut out has no say in the colour
+    texture = np.concatenate([part.texture[..., :3] * alpha, alpha], axis=-1)
+    rgba = np.stack([_corner_means(texture, uv[np.roll(faces, -k, axis=1)]) for k in range(3)], axis=1)
     if holes:
         seen = rgba[..., 3].mean(1) >= CUTOUT
         faces, rgba = faces[seen], rgba[seen]
     a, b, c = (vertices[faces[:, k]] for k in range(3))
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=-1) + 1e-12
-    weight = area[:, None] * (rgba[..., 3] + 1e-3)  # what is cut out has no say in the colour
-    total, colors = np.zeros(len(vertices)), np.zeros((len(vertices), 3))
-    np.add.at(total, faces, weight)
-    np.add.at(colors, faces, weight[..., None] * rgba[..., :3])
-    colors = np.clip(colors / np.maximum(total, 1e-30)[:, None], 0, 1)
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=-1)[:, None, None] + 1e-12
+    total = np.zeros((len(vertices), 4))
+    np.add.at(total, faces, area * rgba)
+    colors = np.clip(total[:, :3] / np.maximum(total[:, 3:], 1e-30), 0, 1)
     return Part(vertices, faces, normals, colors).with_faces(faces)
 
 

@@ -1,6 +1,7 @@
 """Mesh files taken apart by material: numpy parts with a colour at every vertex or a texture.
 
-Colours are sRGB values in [0, 1] as they stand in the file. Frames and units are the file's own.
+Colours are sRGB in [0, 1]. Axes and units are the file's own. Of OBJ files each material becomes a part, so that
+edges of colour stay sharp whatever is done to the faces, and its transparency is seen.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +14,9 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from suite.errors import UserError
+from suite.geometry.mesh import Mesh
 from suite.geometry.remeshing import weld
+from suite.io.meshes import load_mesh
 from suite.io.paths import existing_file
 
 GREY = 0.8  # where a file says nothing about colour
@@ -41,20 +44,22 @@ class Part:
 
 
 def read_parts(path: str | Path, *, invisible: float = INVISIBLE) -> list[Part]:
-    """The visible parts of a mesh file (OBJ, GLB, glTF, PLY, ...).
+    """The visible parts of a mesh file: OBJ, and whatever `suite.io.meshes.load_mesh` reads.
 
     Args:
         path: The file; textures and materials are found beside it.
-        invisible: Materials of at most this opacity are left out.
+        invisible: Materials of at most this opacity are left out (OBJ).
     Raises:
         UserError: There is no such file, it cannot be read, or nothing in it can be seen.
     """
     path = existing_file(path, "mesh")
+    if path.suffix.lower() != ".obj":
+        return [_part_of(load_mesh(path, axes="world"))]
     try:
-        scene = trimesh.load_scene(path, process=False)
-    except Exception as error:  # a different type for each format
-        raise UserError(f"{path} is not a mesh that can be read: {error}") from error
-    meshes = [mesh for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces)]
+        meshes = trimesh.load_scene(path, process=False).geometry.values()
+    except Exception as error:  # trimesh's reader raises whatever it stumbles over
+        raise UserError(f"{path} cannot be read as a mesh: {error}") from error
+    meshes = [mesh for mesh in meshes if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces)]
     parts = [part for part in (_part(mesh, invisible) for mesh in meshes) if part is not None]
     if not parts:
         raise UserError(f"{path} has no visible faces.")
@@ -107,6 +112,23 @@ def _face_normals(vertices: ndarray, faces: ndarray) -> Float[ndarray, "f 3"]:
     return np.cross(b - a, c - a)
 
 
+def _part_of(mesh: Mesh) -> Part:
+    texture = None
+    if mesh.texture is not None:
+        texture = np.ones((*mesh.texture.shape[1:], 4), np.float32)
+        texture[..., :3] = mesh.texture.permute(1, 2, 0).numpy()
+    colors = None if texture is not None else mesh.with_vertex_colors((GREY, GREY, GREY)).vertex_colors
+    vertices = mesh.vertices.double().numpy()
+    return Part(
+        vertices,
+        mesh.faces.numpy(),
+        mesh.vertex_normals().double().numpy(),
+        np.full_like(vertices, GREY) if colors is None else colors.double().numpy(),
+        uv=None if texture is None else mesh.uv.double().numpy(),
+        texture=texture,
+    )
+
+
 def _part(mesh: trimesh.Trimesh, invisible: float) -> Part | None:
     vertices, faces = np.asarray(mesh.vertices, float), _each_once(mesh)
     normals = _completed(vertices, faces, np.nan_to_num(np.asarray(mesh.vertex_normals, float)))
@@ -115,10 +137,10 @@ def _part(mesh: trimesh.Trimesh, invisible: float) -> Part | None:
         if mesh.visual.kind is None:
             return plain
         return replace(plain, colors=np.asarray(mesh.visual.vertex_colors)[:, :3] / 255.0)
-    color, opacity, image = _material(mesh.visual.material)
+    color, opacity = _diffuse(mesh.visual.material)
     if opacity <= invisible:
         return None
-    uv = mesh.visual.uv
+    image, uv = mesh.visual.material.image, mesh.visual.uv
     if image is None or uv is None or len(uv) != len(vertices):
         return replace(plain, colors=np.tile(_faded(color, opacity), (len(vertices), 1)))
     texture = np.asarray(image.convert("RGBA"), np.float32) / 255.0
@@ -130,18 +152,12 @@ def _faded(rgb: Float[ndarray, "*n 3"], opacity: float) -> Float[ndarray, "*n 3"
     return opacity * rgb + (1 - opacity) * GLASS
 
 
-def _material(material: Any) -> tuple[Float[ndarray, "3"], float, Any]:
-    """(diffuse colour, opacity, texture image or None) of an OBJ or glTF material."""
-    if isinstance(material, trimesh.visual.material.PBRMaterial):
-        factor = material.baseColorFactor
-        factor = np.ones(4) if factor is None else np.asarray(factor, float)
-        factor = factor / 255.0 if factor.max() > 1 else factor  # trimesh keeps it as bytes
-        opacity = float(factor[3]) if material.alphaMode == "BLEND" else 1.0
-        return factor[:3], opacity, material.baseColorTexture
-    options = getattr(material, "kwargs", None) or {}
+def _diffuse(material: Any) -> tuple[Float[ndarray, "3"], float]:
+    """Kd and opacity of an OBJ's material. A texture replaces Kd: many exporters leave it black then."""
+    options = material.kwargs or {}
     color = np.resize(np.asarray(options.get("kd", np.asarray(material.diffuse)[:3] / 255.0), float), 3)
     opacity = np.ravel(np.asarray(options.get("d", 1.0), float))[-1]
-    return np.clip(color, 0, 1), float(np.clip(opacity, 0, 1)), material.image
+    return np.clip(color, 0, 1), float(np.clip(opacity, 0, 1))
 
 
 def _each_once(mesh: trimesh.Trimesh) -> Int[ndarray, "f 3"]:

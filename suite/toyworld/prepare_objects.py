@@ -20,12 +20,12 @@ from suite.errors import UserError
 from suite.geometry.cameras import Cameras
 from suite.geometry.rasterizer import render_mesh
 from suite.io.images import contact_sheet, write_image
+from suite.io.meshes import AXES
 from suite.io.weights import write_atomically
 from suite.task import Task
 from suite.toyworld.baking import bake
 from suite.toyworld.materials import INVISIBLE, Part, read_parts, transformed
 from suite.toyworld.real_objects import (
-    WORLD_FROM_FILE,
     RealObject,
     mesh_of,
     read_object,
@@ -162,7 +162,7 @@ def oriented(model: Model, choice: Choice) -> list[Part]:
     if stretch.max() < 4 * stretch.min():  # else the thickness of something flat: noise
         parts = transformed(parts, np.diag(stretch / stretch.max()))
     turn = _about("z", choice.azimuth_deg)
-    return transformed(parts, _about("y", choice.tilt_deg) @ turn @ WORLD_FROM_FILE["y"])
+    return transformed(parts, _about("y", choice.tilt_deg) @ turn @ AXES["gltf"][:3, :3].double().numpy())
 
 
 def _about(axis: str, degrees: float) -> Float[ndarray, "3 3"]:

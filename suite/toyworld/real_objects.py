@@ -20,15 +20,14 @@ import torch
 
 from suite.errors import UserError
 from suite.geometry.mesh import Mesh
+from suite.io.meshes import AXES, READABLE
 from suite.io.weights import write_atomically
 from suite.toyworld.baking import bake
 from suite.toyworld.materials import Part, read_parts, transformed
 
 CAPTIONS = "captions.csv"
-SUFFIXES = (".npz", ".glb", ".gltf", ".obj", ".ply")
+SUFFIXES = (".npz", *READABLE)
 COLUMNS = ("file", "caption", "id", "category", "licence", "creator", "source", "front")
-# +Y up, +Z to the front (glTF, most OBJ files) to the world's +Z up, +X to the front
-WORLD_FROM_FILE = {"y": np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]), "z": np.eye(3)}
 
 
 @dataclass(frozen=True)
@@ -53,18 +52,19 @@ class RealObject:
     front: bool = True
 
 
-def load_objects(folder: str | Path, *, up: str = "y", max_edge: float | int = 0.03) -> list[RealObject]:
+def load_objects(folder: str | Path, *, axes: str = "auto", max_edge: float | int = 0.03) -> list[RealObject]:
     """The objects of a folder, sorted by file name.
 
     Args:
         folder: Where the meshes lie (not in subfolders).
-        up: Which axis is up in GLB, glTF, OBJ and PLY files: "y" (front +Z) or "z" (front +X).
+        axes: What the files' axes are, as in `suite.io.meshes.load_mesh`: "world" (+Z up, +X front), "gltf"
+            (+Y up, +Z front), "y_up" (+Y up, +X stays), or "auto": "gltf" for glTF files, else "world".
         max_edge: Longest edge of textured triangles after splitting, the longest side of the object being 1.
     Raises:
         UserError: No such folder, no meshes in it, a mesh that cannot be read, captions that do not fit.
     """
-    if up not in WORLD_FROM_FILE:
-        raise ValueError(f"load_objects knows up='y' and up='z', not {up!r}.")
+    if axes not in ("auto", *AXES):
+        raise ValueError(f"load_objects has axes 'auto', 'world', 'gltf' or 'y_up', not {axes!r}.")
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder} with meshes; `suite prepare_objects` makes one.")
@@ -72,7 +72,7 @@ def load_objects(folder: str | Path, *, up: str = "y", max_edge: float | int = 0
     if not files:
         raise UserError(f"{folder} has no meshes; it should hold files ending in {', '.join(SUFFIXES)}.")
     rows = _captions(folder, files)
-    return [_object(folder / name, rows.get(name, {}), up, float(max_edge)) for name in files]
+    return [_object(folder / name, rows.get(name, {}), axes, float(max_edge)) for name in files]
 
 
 def save_object(path: str | Path, mesh: Mesh) -> None:
@@ -178,11 +178,13 @@ def _caption(name: str, row: dict[str, str]) -> str:
     return (row.get("caption") or "").strip() or re.sub(r"[_\W]+", " ", Path(name).stem).strip().lower()
 
 
-def _object(path: Path, row: dict[str, str], up: str, max_edge: float) -> RealObject:
+def _object(path: Path, row: dict[str, str], axes: str, max_edge: float) -> RealObject:
     if path.suffix.lower() == ".npz":
         mesh = read_object(path)
     else:
-        mesh = mesh_of(bake(transformed(read_parts(path), WORLD_FROM_FILE[up]), max_edge=max_edge))
+        standard = "gltf" if path.suffix.lower() in (".glb", ".gltf") else "world"
+        world_from_file = AXES[standard if axes == "auto" else axes][:3, :3].double().numpy()
+        mesh = mesh_of(bake(transformed(read_parts(path), world_from_file), max_edge=max_edge))
     known = {key: (row.get(key) or "").strip() for key in ("licence", "creator", "category", "source")}
     identifier = (row.get("id") or "").strip() or path.stem
     return RealObject(identifier, _caption(path.name, row), mesh, front=row.get("front") != "no", **known)
