@@ -179,6 +179,25 @@ def test_barycentrics_and_depth_have_gradients():
     torch.testing.assert_close(points.grad, numeric, rtol=0.01, atol=0.02)
 
 
+def test_pictures_have_gradients_in_the_colours():
+    """Unlit, the sum over all pixels is linear in the vertex colours: d(sum) / d(colours) sums to the mask."""
+    mesh = shape("boxes")
+    colors = torch.full_like(mesh.vertices, 0.5).requires_grad_()
+    rendering = render_mesh(Mesh(mesh.vertices, mesh.faces, vertex_colors=colors), VIEWS, shading="none")
+    rendering.images.sum().backward()
+    torch.testing.assert_close(colors.grad.sum(0), rendering.masks.sum().expand(3), rtol=1e-4, atol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_draws_what_the_cpu_draws():
+    """The same picture on both devices, but for single samples on edges."""
+    mesh = shape("torus")
+    here, there = render_mesh(mesh, VIEWS), render_mesh(mesh.to("cuda"), VIEWS.to("cuda"))
+    assert (here.images - there.images.cpu()).abs().mean() < 1e-4
+    assert (here.masks != there.masks.cpu()).float().mean() < 1e-3
+
+
 def test_rows_run_downwards():
     """What is up in the world is in the first rows; what is to the camera's right in the last columns."""
     small = shape("boxes").normalized(0.1)
