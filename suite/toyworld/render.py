@@ -1,6 +1,6 @@
 """Exact pictures of toyworld's surfaces: RGB, mask, depth and normals for any cameras, fast on a CPU.
 
-A z-buffer in numba, supersampled and averaged; solid patterns are evaluated per sample, so they are crisp. Shading is
+The rasterizer's z-buffer, supersampled and averaged; solid patterns are evaluated per sample, so they are crisp. Shading is
 Lambertian, in sRGB:  color * (ambient + diffuse * max(0, n . l)).
 """
 
@@ -11,9 +11,11 @@ import numba
 import numpy as np
 import torch
 
+from suite.geometry.rasterizer_numba import zbuffer
 from suite.toyworld.objects import Surface
 from suite.toyworld.paints import PATTERNS
 
+NEAR = 0.01  # what is nearer to the camera is not seen
 STRIPE, LATTICE, DOT, CHECK = 0.17, 0.2, 0.07, 0.17  # periods and dot radius, in longest sides of the object
 
 
@@ -123,38 +125,6 @@ def _in_pattern(pattern, q, n):
     return False
 
 
-@numba.njit(cache=True, fastmath=True)
-@no_type_check
-def _visible(points, faces, width, height, nearest, face_id, weights):
-    """Z-buffer: for each sample the nearest face and its screen-space weights of the three corners."""
-    for f in range(faces.shape[0]):
-        a, b, c = points[faces[f, 0]], points[faces[f, 1]], points[faces[f, 2]]
-        if a[2] < 0.01 or b[2] < 0.01 or c[2] < 0.01:
-            continue
-        area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-        if abs(area) < 1e-12:
-            continue
-        x0 = max(int(np.ceil(min(a[0], b[0], c[0]) - 0.5)), 0)
-        x1 = min(int(np.floor(max(a[0], b[0], c[0]) - 0.5)), width - 1)
-        y0 = max(int(np.ceil(min(a[1], b[1], c[1]) - 0.5)), 0)
-        y1 = min(int(np.floor(max(a[1], b[1], c[1]) - 0.5)), height - 1)
-        for y in range(y0, y1 + 1):
-            for x in range(x0, x1 + 1):
-                px, py = x + 0.5, y + 0.5
-                w0 = ((b[0] - px) * (c[1] - py) - (b[1] - py) * (c[0] - px)) / area
-                w1 = ((c[0] - px) * (a[1] - py) - (c[1] - py) * (a[0] - px)) / area
-                w2 = 1 - w0 - w1
-                if w0 < 0 or w1 < 0 or w2 < 0:
-                    continue
-                closeness = w0 / a[2] + w1 / b[2] + w2 / c[2]
-                if closeness > nearest[y, x]:
-                    nearest[y, x] = closeness
-                    face_id[y, x] = f
-                    weights[y, x, 0] = w0 / a[2] / closeness
-                    weights[y, x, 1] = w1 / b[2] / closeness
-                    weights[y, x, 2] = w2 / c[2] / closeness
-
-
 @numba.njit(cache=True, parallel=True, fastmath=True, nogil=True)
 @no_type_check
 def _render(
@@ -169,23 +139,24 @@ def _render(
     share = np.float32(1.0 / (supersample * supersample))
     for i in numba.prange(count):
         pose = camera_from_world[i]
-        points = np.empty((vertices.shape[0], 3), np.float32)
+        pixels = np.empty((vertices.shape[0], 3))
+        near_z = np.ones((vertices.shape[0], 2))
         for v in range(vertices.shape[0]):
             p = vertices[v]
             x = pose[0, 0] * p[0] + pose[0, 1] * p[1] + pose[0, 2] * p[2] + pose[0, 3]
             y = pose[1, 0] * p[0] + pose[1, 1] * p[1] + pose[1, 2] * p[2] + pose[1, 3]
             z = -(pose[2, 0] * p[0] + pose[2, 1] * p[1] + pose[2, 2] * p[2] + pose[2, 3])
-            safe = max(z, np.float32(1e-6))
-            points[v, 0] = columns / 2 + focal[i] * x / safe
-            points[v, 1] = rows / 2 - focal[i] * y / safe
-            points[v, 2] = z
+            pixels[v, 0] = columns / 2 * z + focal[i] * x
+            pixels[v, 1] = rows / 2 * z - focal[i] * y
+            pixels[v, 2] = z
+            near_z[v, 0] = z - NEAR
         eye = np.empty(3, np.float32)
         for d in range(3):
             eye[d] = -(pose[0, d] * pose[0, 3] + pose[1, d] * pose[1, 3] + pose[2, d] * pose[2, 3])
-        nearest = np.zeros((rows, columns), np.float32)
-        face_id = np.full((rows, columns), -1, np.int32)
+        face_id = np.full((rows, columns), -1, np.int64)
         weights = np.zeros((rows, columns, 3), np.float32)
-        _visible(points, faces, columns, rows, nearest, face_id, weights)
+        distance = np.zeros((rows, columns), np.float32)
+        zbuffer(pixels, near_z, faces, rows, columns, face_id, weights, distance)
         for y in range(rows):
             for x in range(columns):
                 f = face_id[y, x]
@@ -218,7 +189,7 @@ def _render(
                     rgb[i, row, column, d] += share * min(c[d] * brightness, 1.0)
                     normal[i, row, column, d] += share * n[d]
                 mask[i, row, column] += share
-                depth[i, row, column] += share / nearest[y, x]
+                depth[i, row, column] += share * distance[y, x]
         for y in range(height):
             for x in range(width):
                 if mask[i, y, x] > 0:
