@@ -130,6 +130,7 @@ class Prior(nn.Module, ABC):
         factor: Image pixels per latent pixel and side; 1 for a prior on pixels.
         resolution: Side of the images it was trained on, in pixels; `encode` resizes to it.
         camera_contract: The cameras it was trained on, where it was trained on any in particular.
+        guidance_scale: The classifier-free scale that suits distilling it; DreamFusion's 100 unless it says otherwise.
         batch_conditions: Whether guidance may evaluate several conditions in one call of the network.
         evaluations: Forward passes of the network so far, counted per image.
     """
@@ -140,6 +141,7 @@ class Prior(nn.Module, ABC):
     factor: int
     resolution: int
     camera_contract: CameraContract | None = None
+    guidance_scale: float = 100.0
     batch_conditions: bool = True
     evaluations: int = 0
 

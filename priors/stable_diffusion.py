@@ -36,6 +36,7 @@ class StableDiffusionPrior(Prior):
         clip_skip: Layers of the text encoder to leave out at the end.
         tiny_encoder: A TAESD (diffusers' AutoencoderTiny) that stands in for the autoencoder's encoder: far
             fewer operations, latents close to its own. None encodes with the autoencoder.
+        guidance_scale: The classifier-free scale that suits distilling it.
         half_on_gpu: Become float16 when moved to a GPU, and float32 when moved back.
     """
 
@@ -46,6 +47,7 @@ class StableDiffusionPrior(Prior):
         resolution: int | None = None,
         clip_skip: int = 0,
         tiny_encoder: nn.Module | None = None,
+        guidance_scale: float = 100.0,
         half_on_gpu: bool = False,
     ) -> None:
         super().__init__()
@@ -68,7 +70,7 @@ class StableDiffusionPrior(Prior):
                 f"{8 * self.factor}, as {self.unet.config.sample_size * self.factor}."
             )
         _check_fit(components)
-        self.half_on_gpu = half_on_gpu
+        self.half_on_gpu, self.guidance_scale = half_on_gpu, guidance_scale
         self.requires_grad_(False).eval()
         self._cast(self.unet.dtype)
 
@@ -192,6 +194,7 @@ def load(
     resolution: int | None = None,
     clip_skip: int = 0,
     encoder: str = "vae",
+    guidance_scale: float = 100.0,
     tokenizer: str | None = None,
     config: str | None = None,
 ) -> StableDiffusionPrior:
@@ -205,6 +208,7 @@ def load(
         variant: Weight files to prefer, as fp16.
         resolution: Side of the images it is asked about; None is the one it was trained on.
         clip_skip: Layers of the text encoder to leave out at the end.
+        guidance_scale: The classifier-free scale that distillation uses where it is not told otherwise.
         encoder: "vae", "taesd" (from the hub or its cache), or the path of a TAESD folder.
         tokenizer: A folder with CLIP's vocabulary, which single files lack.
         config: A folder with configurations, for single files of unusual size.
@@ -231,5 +235,6 @@ def load(
         resolution=resolution,
         clip_skip=clip_skip,
         tiny_encoder=tiny,
+        guidance_scale=guidance_scale,
         half_on_gpu=dtype == "auto",
     )

@@ -36,7 +36,7 @@ class ScoreDistillation(Guidance):
     """The pull of a text-conditioned prior on rendered images.
 
     Args:
-        scale: Classifier-free guidance scale; 1 is no guidance, DreamFusion uses 100.
+        scale: Classifier-free guidance scale; 1 is no guidance, DreamFusion uses 100. None is what suits the prior.
         t_min, t_max: Noise times are drawn uniformly between these; 0 is clean, 1 is noise.
         weighting: w(t): "sds" sigma^2, "uniform" 1, "fantasia3d" alpha sigma^2.
         grad_clip: Every element of the latents' gradient stays within +-this; None is no limit.
@@ -46,7 +46,7 @@ class ScoreDistillation(Guidance):
     def __init__(
         self,
         *,
-        scale: Scheduled = 100.0,
+        scale: Scheduled | None = None,
         t_min: Scheduled = 0.02,
         t_max: Scheduled = 0.98,
         weighting: Weighting = "sds",
@@ -58,7 +58,8 @@ class ScoreDistillation(Guidance):
             raise ValueError(f"form {form!r} is not one of: gradient, x_0.")
         if form == "x_0" and grad_clip is not None:
             raise ValueError("grad_clip limits the gradient, which form=x_0 never makes; use form=gradient.")
-        self.scale, self.times = as_schedule(scale), NoiseTimes(t_min, t_max)
+        self.scale = None if scale is None else as_schedule(scale)
+        self.times = NoiseTimes(t_min, t_max)
         self.weighting, self.form = known(weighting), form
         self.grad_clip = None if grad_clip is None else as_schedule(grad_clip)
 
@@ -76,7 +77,8 @@ class ScoreDistillation(Guidance):
         t = self.times.sample(z, generator, progress)
         eps = noise_like(z, generator)
         x_t = prior.schedule.add_noise(z.detach(), eps, t)
-        prediction = guided(prior, x_t, t, condition, self.scale(progress))
+        scale = prior.guidance_scale if self.scale is None else self.scale(progress)
+        prediction = guided(prior, x_t, t, condition, scale)
         alpha, sigma = (per_sample(x, z) for x in prior.schedule.alpha_sigma(t))
         w = weight(self.weighting, alpha, sigma)
         gradient = clipped(w * (prediction.eps - eps), self.grad_clip, progress)
