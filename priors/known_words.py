@@ -33,7 +33,7 @@ class KnownWords:
         unknown = [word for word in words_of(text) if word not in known]
         if not unknown:
             return
-        near = {word: difflib.get_close_matches(word, sorted(known), n=1) for word in unknown}
+        near = {word: difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.75) for word in unknown}
         hints = [f"{match[0]!r} instead of {word!r}" for word, match in near.items() if match]
         hint = f" Did you mean {', '.join(hints)}?" if hints else ""
         listing = "; ".join(f"{name}: {', '.join(words)}" for name, words in self.groups.items())
