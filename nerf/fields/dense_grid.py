@@ -47,12 +47,12 @@ class DenseGridField(Field):
 
     def raw(self, unit: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
         values = interpolate((unit + 1) / 2, self.table, self.grid, self.backend)
-        values = values.reshape(len(unit), -1, 4).sum(1) if len(self.grid.cells) > 1 else values
+        values = values.unflatten(-1, (len(self.grid.cells), 4)).sum(1)
         # a table learns at one rate: colours are stored in smaller units, so that a step moves them further
         return values * values.new_tensor([1.0, self.color_lr, self.color_lr, self.color_lr])
 
-    def volumes(self) -> list[Float[Tensor, "z y x 4"]]:
-        """The grids, for regularizers that look at neighbours."""
+    def volumes(self) -> list[Float[Tensor, "_ _ _ 4"]]:
+        """The grids (axes z, y, x, value), for regularizers that look at neighbours."""
         sides = [cells + 1 for cells in self.grid.cells]
         parts = self.table.split(list(self.grid.rows))
         return [part.view(side, side, side, 4) for part, side in zip(parts, sides, strict=True)]
