@@ -166,7 +166,9 @@ class Run:
 
     def _claim(self) -> None:
         """Makes the directory this run's, or refuses one of another configuration."""
-        path, now = self.directory / "config.yaml", environment()
+        for half in self.directory.rglob(".*.part"):  # what a killed process was writing
+            half.unlink(missing_ok=True)
+        path = self.directory / "config.yaml"
         if path.exists():
             there = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
             if configuration_hash(self.task, there) != self.configuration:
@@ -183,7 +185,7 @@ class Run:
             logging.getLogger(name).addHandler(self._handler)
             logging.getLogger(name).setLevel(logging.INFO)
         if not self.complete:
-            self._compare_environment(now)
+            self._compare_environment(environment())
 
     def _event_file(self) -> Any:
         try:

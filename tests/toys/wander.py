@@ -1,5 +1,7 @@
-"""Toy tasks for the tests of the command line and of resuming: everything that evolves, nothing that is slow."""
+"""Toy tasks for the tests of the command line and of resuming: all that evolves, nothing that is slow."""
 
+import os
+import signal
 from typing import Literal
 
 import torch
@@ -61,6 +63,8 @@ class Wander(Optimization):
         fail_at: Step whose loss is not a number; -1 for none.
         sick_at: Step from which `health` complains; -1 for never.
         full_at: Step from which writing a checkpoint finds the disk full; -1 for never.
+        signal_at: Step at which the process sends itself a signal; -1 for never.
+        signal: Which.
     """
 
     def __init__(
@@ -74,11 +78,14 @@ class Wander(Optimization):
         fail_at: int = -1,
         sick_at: int = -1,
         full_at: int = -1,
+        signal_at: int = -1,
+        signal: Literal["SIGINT", "SIGTERM"] = "SIGINT",
     ) -> None:
         if rate <= 0:
             raise ValueError(f"Wander needs rate > 0, got {rate}.")
         self.prompt, self.spring, self.steps, self.seed, self.rate = prompt, spring, steps, seed, rate
         self.fail_at, self.sick_at, self.full_at = fail_at, sick_at, full_at
+        self.signal_at, self.signal = signal_at, signal
         self.prior = Frozen()
         self.walkers = nn.Sequential(nn.Linear(6, 32), nn.Dropout(0.5), nn.Linear(32, 6))
         self.walkers.register_buffer("visits", torch.zeros(6))
@@ -90,6 +97,8 @@ class Wander(Optimization):
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         self.step = step
+        if step == self.signal_at:
+            os.kill(os.getpid(), getattr(signal, self.signal))
         x = torch.randn(16, 6, generator=generator)
         strength = self.spring.strength(step / self.steps)
         distance = (self.walkers(x) - self.prior(x)).pow(2).sum() * strength
