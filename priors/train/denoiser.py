@@ -61,6 +61,8 @@ def build_denoiser(size: int, channels: int, text_width: int, widths: Sequence[i
         down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * lower,
         up_block_types=("CrossAttnUpBlock2D",) * lower + ("UpBlock2D",),
         cross_attention_dim=text_width, attention_head_dim=8,
+        # the caption as a whole also joins the time embedding, which is learnt sooner than attention to its words
+        addition_embed_type="text", addition_embed_type_num_heads=8,
     )  # fmt: skip
 
 

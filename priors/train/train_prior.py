@@ -38,7 +38,7 @@ class TrainPrior(Optimization):
         objects: A folder of captioned meshes to learn too, as `suite prepare_objects` makes; empty for none.
         init: A prior's directory to go on from, or "pocket" for the shipped one; empty starts from nothing.
         size: Height and width of the pictures in pixels.
-        batch: Pictures in a step; a multiple of 4.
+        batch: Pictures in a step.
         steps: Number of steps.
         lr: Learning rate after the first 500 steps and before the last fifth, in which it falls to nothing.
         widths: Channels of the denoiser's levels, coarsest last.
@@ -63,8 +63,8 @@ class TrainPrior(Optimization):
         half: bool = True,
         seed: int = 0,
     ) -> None:
-        if batch < 4 or batch % 4:
-            raise UserError(f"batch must be a multiple of 4 (four views of a thing), got {batch}.")
+        if batch < 1:
+            raise UserError(f"batch must be positive, got {batch}.")
         if size % 16:
             raise UserError(f"size must be a multiple of 16, got {size}. Use 64 or 128.")
         if steps < 1:

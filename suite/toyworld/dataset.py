@@ -92,7 +92,7 @@ class Scenes:
         size: int = 64,
         shares: tuple[float, float, float, float] = (0.5, 0.34, 0.08, 0.08),
         split: str = "train",
-        views: int = 4,
+        views: int = 1,
         view_words: float = 0.7,
     ) -> None:
         if split not in ("train", "held_out", "all"):
