@@ -50,6 +50,7 @@ class Composer:
 
     def __init__(self, *, task: str, folders: Sequence[Path] = ()) -> None:
         self.task, self.folders = task, tuple(folders)
+        self._composed: dict[tuple[str, ...], Any] = {}
 
     def __enter__(self) -> "Composer":
         from hydra import version
@@ -137,20 +138,23 @@ class Composer:
         return chosen + values
 
     def _compose(self, overrides: list[str]) -> Any:
+        """Hydra's composition, kept: one takes a quarter of a second."""
         from hydra.types import RunMode
         from omegaconf import OmegaConf
 
-        config = self.hydra.compose_config(
-            self.task, overrides, RunMode.RUN, from_shell=False, with_log_configuration=False
-        )
-        OmegaConf.set_struct(config, False)
-        return config
+        if tuple(overrides) not in self._composed:
+            config = self.hydra.compose_config(
+                self.task, overrides, RunMode.RUN, from_shell=False, with_log_configuration=False
+            )
+            OmegaConf.set_struct(config, False)
+            self._composed[tuple(overrides)] = config
+        return self._composed[tuple(overrides)]
 
     def _without_hydra(self, overrides: list[str]) -> Any:
+        from omegaconf import OmegaConf
+
         config = self._compose(overrides)
-        for key in ("hydra", "positional"):
-            config.pop(key, None)
-        return config
+        return OmegaConf.masked_copy(config, [key for key in config if key not in ("hydra", "positional")])
 
     def _group_override(self, word: str, groups: dict[str, list[str]]) -> str:
         key, _, value = word.partition("=")
@@ -257,7 +261,8 @@ def _literal(value: str, option: Option | None, sweep: bool) -> str:
         return value if sweep else _quoted(value)
     typed = override.value()
     text_wanted = option is not None and re.match(r"(str|Path)( \||$)", option.type_name)
-    if text_wanted and not isinstance(typed, str) and not (typed is None and "None" in option.type_name):
+    is_text = isinstance(typed, str) and value == value.strip()
+    if text_wanted and not is_text and not (typed is None and "None" in option.type_name):
         return _quoted(value)
     return value
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 from suite.compose import resolved as as_plain_data
 from suite.config import build, complete
@@ -97,7 +98,7 @@ def build_task(node: dict, settings: Settings, run: Run) -> Task:
     return task
 
 
-def execute_member(name: str, with_traceback: bool, config: dict) -> tuple[int, str]:
+def execute_member(name: str, with_traceback: bool, config: Any) -> tuple[int, str]:
     """`execute` for one member of a sweep; its failure leaves the others alone. (Exit status, directory)."""
     show_log()
     try:

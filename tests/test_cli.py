@@ -18,8 +18,9 @@ def config(outcome):
 def test_tasks_are_listed(command):
     """`suite` alone lists the tasks with one line of doc each."""
     outcome = command()
-    assert outcome.status == 0 and "  wander       A walk that tests the loop." in outcome.lines
-    assert any(line.startswith("  bench count") for line in outcome.lines)
+    lines = [" ".join(line.split()) for line in outcome.lines]
+    assert outcome.status == 0
+    assert "wander A walk that tests the loop." in lines and "bench count Counts words." in lines
 
 
 def test_a_run_prints_its_measures_and_directory(command):
@@ -74,7 +75,6 @@ def test_equal_settings_have_equal_directories(command):
         'it\'s "red"',
         "a=b: {c} [d]",
         "100",
-        "null",
         "true",
         "[1, 2]",
         "what?! 50% #1 ~ @ / \\",
@@ -93,7 +93,7 @@ def test_quoting_round_trips(text):
     """Any text, quoted, is read back by Hydra's grammar as itself."""
     assert _parsed(f"key={_quoted(text)}").value() == text
     option = Option("text", str, "", "")
-    assert _parsed(f"key={_literal(text, option, False)}").value() == text.strip(" ") or text != text.strip()
+    assert _parsed(f"key={_literal(text, option, False)}").value() == text
 
 
 def test_experiment_overrides_groups_and_values(command):
@@ -156,8 +156,8 @@ def test_words_without_a_key(command):
         ("wander prompt=x save_every=often", "save_every is a number of seconds, or steps as '100 steps'"),
         ("wander prompt=x hydra.nothing=1", "Could not override 'hydra.nothing'."),
         (
-            "wander prompt=x _target_=suite.run.Run",
-            "suite.run.Run is not a task: it must be a suite.task.Task.",
+            "bench count _target_=wander.Words",
+            "wander.Words is not a task: it must be a suite.task.Task.",
         ),
         ("wander prompt=x --config-dir nowhere", "--config-dir nowhere: there is no such folder."),
         ("wander prompt=x out=file/x", "The run directory file/x cannot be written (Not a directory)"),

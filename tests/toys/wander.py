@@ -139,3 +139,10 @@ class Count(Task):
     def run(self, run: object) -> None:
         run.path("words.txt").write_text(" ".join(self.words))
         run.write_report({"count": len(self.words), "size": self.size[0]})
+
+
+class Words:
+    """No task, but it takes the options of one."""
+
+    def __init__(self, *, words: list[str]) -> None:
+        pass
