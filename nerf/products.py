@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from nerf.background import Background
@@ -14,7 +15,7 @@ from nerf.renderers.base import Renderer
 from suite.geometry.cameras import Cameras
 from suite.run import Run
 from suite.types import Masks
-from suite.viz import Views, contact_sheet, turntable
+from suite.viz import Render, Views, contact_sheet, mesh_views, turntable
 
 log = logging.getLogger(__name__)
 
@@ -38,46 +39,41 @@ class Products:
         self.mesh, self.frames, self.size, self.views = mesh or MeshExtractor(), frames, size, views
 
     def __call__(self, field: Field, renderer: Renderer, background: Background, run: Run) -> dict:
-        """Writes meshes/, videos/turntable.mp4 and images/views.png into the run; returns measures."""
+        """Writes meshes/, videos/turntable.mp4 and images/views.png into the run; returns measures.
+
+        The sheet shows the volume, the turntable the mesh (or, where there is none, the volume).
+        """
         device = next(field.parameters()).device
-
-        def render(cameras: Cameras) -> Views:
-            return field_views(field, renderer, cameras, background=background)
-
-        contact_sheet(
-            render,
-            run.path("images", "views.png"),
-            views=self.views,
-            size=self.size,
-            at_once=1,
-            device=device,
-        )
-        turntable(
-            render,
-            run.path("videos", "turntable.mp4"),
-            frames=self.frames,
-            size=self.size,
-            at_once=1,
-            device=device,
-        )
+        volume = volume_views(field, renderer, background)
+        sheet = run.path("images", "views.png")
+        contact_sheet(volume, sheet, views=self.views, size=self.size, at_once=1, device=device)
+        measures, shown = {"faces": 0}, volume
         try:
             extracted = self.mesh(field, renderer)
+            export(extracted.mesh, run.path("meshes", "mesh.glb").parent)
+            measures, shown, device = extracted.measures(), mesh_views(extracted.mesh), torch.device("cpu")
         except NoSurface as error:
             log.warning("No mesh: %s", error)
-            return {"faces": 0}
-        export(extracted.mesh, run.path("meshes", "mesh.glb").parent)
-        return extracted.measures()
+        video = run.path("videos", "turntable.mp4")
+        turntable(shown, video, frames=self.frames, size=self.size, device=device)
+        return measures
+
+
+def volume_views(field: Field, renderer: Renderer, background: Background) -> Render:
+    """A function of cameras that draws the volume; without normals, which cost as much again."""
+
+    def render(cameras: Cameras) -> Views:
+        return field_views(field, renderer, cameras, background=background, normals=False)
+
+    return render
 
 
 def write_preview(
     field: Field, renderer: Renderer, background: Background, path: Path, *, views: int = 4, size: int = 96
 ) -> None:
     """A row of pictures from around the object."""
-
-    def render(cameras: Cameras) -> Views:
-        return field_views(field, renderer, cameras, background=background, normals=False)
-
     device = next(field.parameters()).device
+    render = volume_views(field, renderer, background)
     contact_sheet(render, path, views=views, size=size, columns=views, device=device)
 
 
