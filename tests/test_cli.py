@@ -169,7 +169,7 @@ def test_bad_input_is_one_line(command, line, message):
     outcome = command(line)
     assert outcome.status == 2 and outcome.lines == []
     assert outcome.errors.startswith(f"suite: {message}"), outcome.errors
-    assert outcome.errors.count("\n") == 1 and not list(Path().glob("runs/*/*"))
+    assert outcome.errors.count("\n") == 1 and not list(Path().rglob("config.yaml"))
 
 
 def test_another_configuration_in_the_same_directory(command):
