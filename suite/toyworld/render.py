@@ -1,7 +1,7 @@
 """Exact pictures of toyworld's surfaces: RGB, mask, depth and normals for any cameras, fast on a CPU.
 
-The rasterizer's z-buffer, supersampled and averaged; solid patterns are evaluated per sample, so they are crisp. Shading is
-Lambertian, in sRGB:  color * (ambient + diffuse * max(0, n . l)).
+The rasterizer's z-buffer, supersampled and averaged; solid patterns are evaluated per sample, so they are
+crisp. Shading is Lambertian, in sRGB:  color * (ambient + diffuse * max(0, n . l)).
 """
 
 from dataclasses import dataclass
