@@ -52,7 +52,9 @@ class RealObject:
     front: bool = True
 
 
-def load_objects(folder: str | Path, *, axes: str = "auto", max_edge: float | int = 0.03) -> list[RealObject]:
+def load_objects(
+    folder: str | Path, *, axes: str = "auto", max_edge: float | int = 0.03, only: str | None = None
+) -> list[RealObject]:
     """The objects of a folder, sorted by file name.
 
     Args:
@@ -60,19 +62,28 @@ def load_objects(folder: str | Path, *, axes: str = "auto", max_edge: float | in
         axes: What the files' axes are, as in `suite.io.meshes.load_mesh`: "world" (+Z up, +X front), "gltf"
             (+Y up, +Z front), "y_up" (+Y up, +X stays), or "auto": "gltf" for glTF files, else "world".
         max_edge: Longest edge of textured triangles after splitting, the longest side of the object being 1.
+        only: The caption of the one that is wanted; the others' meshes are not read.
+
     Raises:
         UserError: No such folder, no meshes in it, a mesh that cannot be read, captions that do not fit.
     """
     if axes not in ("auto", *AXES):
         raise ValueError(f"load_objects has axes 'auto', 'world', 'gltf' or 'y_up', not {axes!r}.")
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder} with meshes; `suite prepare_objects` makes one.")
-    files = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not files:
-        raise UserError(f"{folder} has no meshes; it should hold files ending in {', '.join(SUFFIXES)}.")
-    rows = _captions(folder, files)
-    return [_object(folder / name, rows.get(name, {}), axes, float(max_edge)) for name in files]
+    folder, rows = _listed(folder)
+    return [
+        _object(folder / name, row, axes, float(max_edge))
+        for name, row in rows.items()
+        if only in (None, _caption(name, row))
+    ]
+
+
+def captions_in(folder: str | Path) -> tuple[str, ...]:
+    """The captions of a folder of meshes, sorted by file name, without reading the meshes.
+
+    Raises:
+        UserError: As `load_objects`.
+    """
+    return tuple(_caption(name, row) for name, row in _listed(folder)[1].items())
 
 
 def save_object(path: str | Path, mesh: Mesh) -> None:
@@ -141,6 +152,18 @@ def mesh_of(part: Part) -> Mesh:
 def slug(caption: str) -> str:
     """A caption as a file name: "rubik's cube" is "rubiks_cube"."""
     return re.sub(r"[^a-z0-9]+", "_", caption.lower().replace("'", "")).strip("_")
+
+
+def _listed(folder: str | Path) -> tuple[Path, dict[str, dict[str, str]]]:
+    """(the folder, file -> its row of captions.csv or nothing, sorted by file)."""
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder} with meshes; `suite prepare_objects` makes one.")
+    files = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise UserError(f"{folder} has no meshes; it should hold files ending in {', '.join(SUFFIXES)}.")
+    rows = _captions(folder, files)
+    return folder, {name: rows.get(name, {}) for name in files}
 
 
 def _captions(folder: Path, files: list[str]) -> dict[str, dict[str, str]]:
