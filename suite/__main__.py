@@ -3,6 +3,7 @@
 Exit status 0 done, 1 failed, 2 bad input, 130 interrupted. The last line on stdout is the run directory.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -45,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"suite: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader, as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (Exception, KeyboardInterrupt) as error:
         from suite.execute import report_error
 

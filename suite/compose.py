@@ -13,12 +13,16 @@ A task is a YAML below `configs` whose defaults list has `run` (in a subfolder: 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from suite.config import plain
 from suite.errors import UserError
-from suite.options import Option, locate, not_one_of, options_of
+from suite.options import not_one_of
+from suite.words import find, first_choice, is_group, is_hydras_own, literal, quoted
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -76,8 +80,17 @@ class Composer:
         """Group of this task -> the names to choose from."""
         with hydra_errors():
             choices = self._compose([]).hydra.runtime.choices
-        names = [name for name in choices if not name.startswith("hydra/")]
+        names = [name for name in choices if not name.startswith("hydra/")] + self.list_groups
         return {name: self.hydra.config_loader.get_group_options(name.partition("@")[0]) for name in names}
+
+    @cached_property
+    def list_groups(self) -> list[str]:
+        """The groups of which the task takes several choices at once: `- regularizer: [opacity, entropy]`."""
+        paths = (folder / f"{self.task}.yaml" for folder in (*self.folders, CONFIGS))
+        path = next(path for path in paths if path.exists())
+        defaults = yaml.safe_load(path.read_text(encoding="utf-8"))["defaults"]
+        pairs = [pair for entry in defaults if isinstance(entry, dict) for pair in entry.items()]
+        return [key.split()[-1].strip("/") for key, value in pairs if isinstance(value, list)]
 
     def config(self, words: Sequence[str] = ()) -> dict:
         """The composed config for `key=value` words, as plain data.
@@ -101,7 +114,7 @@ class Composer:
             key = self._compose([]).get("positional")
         if key is None:
             raise UserError(f"{words[0]!r} is not of the form key=value.")
-        return [f"{key}=[{','.join(map(_quoted, words))}]"]
+        return [f"{key}=[{','.join(map(quoted, words))}]"]
 
     def sweep(self, words: Sequence[str], function: Callable, directory: str) -> list:
         """Calls function(config) for every member of the sweep that `words` describe, by Hydra's sweeper.
@@ -116,7 +129,7 @@ class Composer:
             "hydra/hydra_logging=none",
             "hydra/job_logging=none",
             "hydra.output_subdir=null",
-            f"hydra.sweep.dir={_quoted(directory)}",
+            f"hydra.sweep.dir={quoted(directory)}",
             "hydra.sweep.subdir=.",
         ]
         with hydra_errors():
@@ -127,13 +140,13 @@ class Composer:
     def overrides(self, words: Sequence[str], sweep: bool = False) -> list[str]:
         """The words in Hydra's grammar, checked against this task."""
         groups = self.groups
-        chosen = [self._group_override(word, groups) for word in words if _is_group(word, groups)]
-        first = [f"{word.partition('=')[0]}={_first(word)}" for word in chosen]
+        chosen = [self._group_override(word, groups) for word in words if is_group(word, groups)]
+        first = [f"{word.partition('=')[0]}={first_choice(word)}" for word in chosen]
         config = _unresolved(self._without_hydra(first))
         values = [
-            word if _is_hydras_own(word) else self._value_override(word, config, groups, sweep)
+            word if is_hydras_own(word) else self._value_override(word, config, groups, sweep)
             for word in words
-            if not _is_group(word, groups)
+            if not is_group(word, groups)
         ]
         return chosen + values
 
@@ -163,14 +176,16 @@ class Composer:
         for name in re.findall(r"[\w/.-]+", value):
             if name not in names and name != "null":
                 raise UserError(not_one_of(name, names, f"a choice of {bare}", "Its choices are"))
+        if key in self.list_groups and not value.startswith("["):
+            return f"{key}=[{'' if value == 'null' else value}]"
         return f"+{word}" if key == "experiment" and key not in groups else word
 
     def _value_override(self, word: str, config: dict, groups: dict, sweep: bool) -> str:
         key, equals, value = word.partition("=")
         if not equals:
             raise UserError(f"{word!r} is not of the form key=value.")
-        key, option = _find(key, config, groups, self.task, value)
-        return f"++{key}={_literal(value, option, sweep)}"
+        key, option = find(key, config, groups, self.task, value)
+        return f"++{key}={literal(value, option, sweep)}"
 
 
 @contextmanager
@@ -200,84 +215,3 @@ def _unresolved(config: Any) -> dict:
     from omegaconf import OmegaConf
 
     return OmegaConf.to_container(config, resolve=False)
-
-
-def _is_group(word: str, groups: dict) -> bool:
-    key = word.partition("=")[0]
-    return key in groups or key.lstrip("+~") in groups or key.lstrip("+") == "experiment"
-
-
-def _is_hydras_own(word: str) -> bool:
-    key = word.partition("=")[0]
-    return key.startswith(("+", "~", "hydra.", "hydra/")) or "@" in key
-
-
-def _first(word: str) -> str:
-    """The first member of what may be a sweep over a group's choices."""
-    override = _parsed(word)
-    if override is not None and override.is_sweep_override():
-        return next(iter(override.sweep_string_iterator()))
-    return word.partition("=")[2]
-
-
-def _find(key: str, config: dict, groups: dict, task: str, value: str) -> tuple[str, Option | None]:
-    """(the full key, the option it sets); raises UserError if this task has no such key."""
-    node, walked, option = config, "", None
-    for part in key.split("."):
-        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
-            node, option = node[int(part)], None
-        elif isinstance(node, dict):
-            options = _keys(node, top=not walked)
-            if part not in options:
-                names = [*options, *(() if walked else groups)]
-                raise UserError(not_one_of(part, names, f"an option of {walked or task}", "Its options are"))
-            node, option = node.get(part), options[part]
-        else:
-            raise UserError(
-                f"{key!r} cannot be set: {walked} is {node!r} in this configuration, not an object."
-            )
-        walked = f"{walked}.{part}".lstrip(".")
-    if isinstance(node, dict) and "_target_" in node and value != "null" and not value.startswith("{"):
-        option = next(iter(options_of(locate(node["_target_"])).values()))
-        walked = f"{walked}.{option.name}"
-    return walked, option
-
-
-def _keys(node: dict, top: bool) -> dict[str, Option | None]:
-    """What can be set in a node: the options of its `_target_`, its own keys, and at the top the run's."""
-    from suite.settings import Settings
-
-    options = options_of(locate(node["_target_"])) if "_target_" in node else {}
-    keys = options | (options_of(Settings) if top else {})
-    return keys | {key: None for key in node if key not in keys}
-
-
-def _literal(value: str, option: Option | None, sweep: bool) -> str:
-    """The value in Hydra's grammar: quoted unless it is a number, a list, ... or, under -m, a sweep."""
-    override = _parsed(f"key={value}")
-    if override is None:
-        return _quoted(value)
-    if override.is_sweep_override():
-        return value if sweep else _quoted(value)
-    typed = override.value()
-    text_wanted = option is not None and re.match(r"(str|Path)( \||$)", option.type_name)
-    is_text = isinstance(typed, str) and value == value.strip()
-    if text_wanted and not is_text and not (typed is None and "None" in option.type_name):
-        return _quoted(value)
-    return value
-
-
-def _parsed(word: str) -> Any:
-    """Hydra's reading of a word, or None if it does not follow the grammar."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        return OverridesParser.create().parse_override(word)
-    except HydraException:
-        return None
-
-
-def _quoted(value: str) -> str:
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)  # backslashes count only before a quote
-    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"

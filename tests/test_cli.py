@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.compose import _literal, _parsed, _quoted
 from suite.options import Option
+from suite.words import literal, parsed, quoted
 
 
 def config(outcome):
@@ -91,9 +91,9 @@ def test_prompts_need_no_second_quoting(command, prompt):
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 def test_quoting_round_trips(text):
     """Any text, quoted, is read back by Hydra's grammar as itself."""
-    assert _parsed(f"key={_quoted(text)}").value() == text
+    assert parsed(f"key={quoted(text)}").value() == text
     option = Option("text", str, "", "")
-    assert _parsed(f"key={_literal(text, option, False)}").value() == text
+    assert parsed(f"key={literal(text, option, False)}").value() == text
 
 
 def test_experiment_overrides_groups_and_values(command):
@@ -109,6 +109,21 @@ def test_hydras_grammar_stays_available(command):
     assert shown["size"] == [3.0, 4.0] and shown["words"] == ["a", "b"]
     schedule = "spring.strength={_target_: suite.schedules.Constant, value: 2}"
     assert config(command("wander prompt=x --config", schedule))["spring"]["strength"]["value"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("", ["dot", "line"]),
+        ("marks=line", ["line"]),
+        ("marks=[line,dot]", ["dot", "line"]),
+        ("marks=null", []),
+    ],
+)
+def test_groups_of_several_choices(command, word, expected):
+    """A group that the task's YAML gives a list of choices takes one, several or none."""
+    shown = config(command(f"bench count a {word} --config"))
+    assert sorted(shown["marks"] or []) == expected
 
 
 def test_words_without_a_key(command):

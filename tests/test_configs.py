@@ -80,17 +80,16 @@ def test_every_choice_of_a_group_composes(task):
     with Composer(task=task, folders=FOLDERS[1:]) as composer:
         for group, names in composer.groups.items():
             for name in names:
-                config = composer.unresolved([f"{group}={name}"])
-                for node in nodes(without_placeholders(config)):
+                config = without_placeholders(composer.unresolved([f"{group}={name}"]))
+                for node in nodes(config):
                     if "_target_" in node:
-                        own = {
-                            k: v
-                            for k, v in node.items()
-                            if k not in options_of(Settings) or node is not config
-                        }
-                        options = options_of(locate(node["_target_"]))
-                        values = {k: v for k, v in own.items() if not isinstance(v, dict | list)}
-                        complete(values, supplied=[name for name in options if name not in values])
+                        settings = options_of(Settings) if node is config else ()
+                        plain = {k: v for k, v in node.items() if not isinstance(v, dict | list)}
+                        values = {k: v for k, v in plain.items() if k not in settings}
+                        complete(
+                            values,
+                            supplied=[k for k in options_of(locate(node["_target_"])) if k not in values],
+                        )
 
 
 @pytest.mark.parametrize("path", named(EXPERIMENTS))

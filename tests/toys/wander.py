@@ -131,9 +131,16 @@ class Count(Task):
     Args:
         words: Any words.
         size: A number.
+        marks: Notes by name.
     """
 
-    def __init__(self, *, words: list[str], size: tuple[float, float] = (1.0, 2.0)) -> None:
+    def __init__(
+        self,
+        *,
+        words: list[str],
+        size: tuple[float, float] = (1.0, 2.0),
+        marks: dict[str, Note] | None = None,
+    ) -> None:
         self.words, self.size = words, size
 
     def run(self, run: object) -> None:
@@ -144,5 +151,5 @@ class Count(Task):
 class Words:
     """No task, but it takes the options of one."""
 
-    def __init__(self, *, words: list[str]) -> None:
+    def __init__(self, *, words: list[str], marks: dict[str, Note] | None = None) -> None:
         pass
