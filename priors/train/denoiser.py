@@ -24,6 +24,7 @@ from priors.loading.components import Components
 from priors.stable_diffusion import StableDiffusionPrior
 from priors.train.tokenizer import learn_tokenizer
 from suite.diffusion.noise import NoiseSchedule
+from suite.rng import global_randomness, reseed
 from suite.types import Images
 
 SCHEDULER = {
@@ -113,8 +114,8 @@ class DenoiserTraining(torch.nn.Module):
             )
         else:
             self.tokenizer, self.codec = learn_tokenizer(captions), fit_codec(pictures)
-            with torch.random.fork_rng():
-                torch.manual_seed(seed)
+            with global_randomness():
+                reseed(seed, 0, "denoiser")
                 text = build_text_encoder(self.tokenizer, width=text_width, layers=text_layers)
                 channels = self.codec.config.latent_channels
                 unet = build_denoiser(
