@@ -24,7 +24,7 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if sys.stderr.isatty():
-            self.bar = _rich_bar()
+            self.bar = _rich_bar(len(str(self.steps)))
             self.bar.start()
             self.line = self.bar.add_task(self.name, total=self.steps, completed=self.start, numbers="")
         return self
@@ -45,21 +45,20 @@ class Progress:
         if done * 10 // self.steps > step * 10 // self.steps:
             left = seconds * (self.steps - done)
             name = f"{self.name} " if self.name else ""
-            level = self.run.log.debug if self.bar is not None and done < self.steps else self.run.log.info
-            level("%sstep %d of %d  %s  %.0f s left", name, done, self.steps, numbers, left)
+            say = self.run.log.info if self.bar is None else self.run.log.debug
+            say("%sstep %d of %d  %s  %.0f s left", name, done, self.steps, numbers, left)
 
 
-def _rich_bar() -> Any:
+def _rich_bar(digits: int) -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    text = "{task.description}", "{task.fields[numbers]}"
-    columns = (
-        TextColumn(text[0]),
+    return Progress(
+        TextColumn("{task.description}"),
         BarColumn(20),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn(text[1]),
+        MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=2 * digits + 1)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TextColumn("{task.fields[numbers]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        console=Console(stderr=True),
     )
-    return Bar(*columns, console=Console(stderr=True))
