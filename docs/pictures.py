@@ -1,0 +1,99 @@
+"""The pictures of README.md, made again.
+
+python docs/pictures.py toyworld                       docs/toyworld.png
+python docs/pictures.py views_to_3d RUN RUN ...        docs/views_to_3d.png, held-out views of finished runs
+python docs/pictures.py text_to_3d RUN RUN ...         docs/text_to_3d.png, the meshes of finished runs
+"""
+
+import sys
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+
+from suite.geometry.cameras import Cameras, orbit_path
+from suite.geometry.rasterizer import render_mesh
+from suite.io.images import contact_sheet, read_image, to_bytes
+from suite.io.meshes import load_mesh
+from suite.toyworld import characters
+from suite.toyworld.objects import ObjectSpec, Surface, build, kinds
+from suite.toyworld.paints import COLORS, PATTERNS
+from suite.toyworld.poses import POSES
+from suite.toyworld.render import render
+from suite.types import Images
+
+HERE = Path(__file__).parent
+AZIMUTH_DEG, ELEVATION_DEG = 35.0, 20.0
+
+
+def toyworld(size: int = 96, columns: int = 10) -> Images:
+    """Every kind of object in some colour and pattern, then people, as `suite.toyworld` renders them."""
+    surfaces = [surface for surface, _ in objects()]
+    random = np.random.default_rng(3)
+    places = -len(surfaces) % columns + columns  # people fill the last row of objects, and one more
+    people = [
+        characters.surface(characters.random_outfit(random), pose(0.3))
+        for pose in islice(cycle(POSES.values()), places)
+    ]
+    return torch.cat([shown(surface, size) for surface in (*surfaces, *people)])
+
+
+def objects() -> list[tuple[Surface, str]]:
+    """One of each kind, with its prompt."""
+    colors = [color for color in COLORS if color not in ("black", "white", "grey")]
+    specs = [
+        ObjectSpec(
+            kind, colors[(4 * k) % len(colors)], PATTERNS[(0, 1, 0, 2, 0, 3)[k % 6]], option=k % 4 == 1
+        )
+        for k, kind in enumerate(kinds())
+    ]
+    return [(build(spec), spec.prompt) for spec in specs]
+
+
+def shown(surface: Surface, size: int) -> Images:
+    """A surface from beside its front."""
+    camera = Cameras.orbit(AZIMUTH_DEG, ELEVATION_DEG, height=size, width=size)
+    picture = render(
+        surface,
+        camera.world_from_camera.numpy(),
+        camera.fov_deg.numpy(),
+        height=size,
+        width=size,
+        supersample=3,
+    )
+    return torch.from_numpy(picture.images).movedim(-1, 1)
+
+
+def views_to_3d(runs: list[Path]) -> torch.Tensor:
+    """The first row of each run's held-out views: rendered, true, rendered, true."""
+    sheets = [read_image(run / "images" / "held_out.png").rgb[0] for run in runs]
+    return torch.cat([sheet[:, : (sheet.shape[2] - 2) // 4 + 2] for sheet in sheets], dim=1)
+
+
+def text_to_3d(runs: list[Path], size: int = 128, views: int = 6) -> tuple[Images, list[str]]:
+    """A row a run: its mesh from all around; and its prompt."""
+    cameras = orbit_path(views, ELEVATION_DEG, height=size, width=size)
+    rows = [render_mesh(load_mesh(run / "meshes" / "mesh.glb"), cameras).images for run in runs]
+    prompts = [yaml.safe_load((run / "config.yaml").read_text())["prompt"]["text"] for run in runs]
+    return torch.cat(rows), [label for prompt in prompts for label in (prompt, *[""] * (views - 1))]
+
+
+def save(name: str, sheet: torch.Tensor, colors: int = 192) -> None:
+    """As a PNG with a palette, a third of the size of a full one."""
+    image = Image.fromarray(to_bytes(sheet)).quantize(colors, dither=Image.Dither.NONE)
+    image.save(HERE / f"{name}.png", optimize=True)
+    print(HERE / f"{name}.png", (HERE / f"{name}.png").stat().st_size // 1024, "KiB")
+
+
+if __name__ == "__main__":
+    what, runs = sys.argv[1], [Path(word) for word in sys.argv[2:]]
+    if what == "toyworld":
+        save(what, contact_sheet(toyworld(), columns=10))
+    elif what == "views_to_3d":
+        save(what, views_to_3d(runs))
+    else:
+        images, labels = text_to_3d(runs)
+        save(what, contact_sheet(images, columns=6, labels=labels))
