@@ -59,6 +59,8 @@ class EvaluatePrior(Task):
         seed: Of prompts and noise.
     """
 
+    reruns = True  # the prior may have been trained further
+
     def __init__(
         self,
         *,

@@ -39,7 +39,7 @@ def execute(name: str, config: dict) -> Run:
     run = Run(run_directory(name, resolved), task=name, config=resolved, settings=settings)
     new = not run.directory.exists()
     with run:
-        if run.complete:
+        if run.complete and not getattr(locate(node["_target_"]), "reruns", False):
             run.log.info(
                 "This run is complete. Delete its directory, or type another out=DIR, to run it again."
             )
@@ -50,6 +50,7 @@ def execute(name: str, config: dict) -> Run:
             if new:  # nothing is lost: the run had not begun
                 shutil.rmtree(run.directory, ignore_errors=True)
             raise
+        run.begin()
         task.run(run)
         run.finish()
     return run

@@ -158,6 +158,10 @@ class Run:
         else:
             write_html(self)
 
+    def begin(self) -> None:
+        """Marks the run as not complete."""
+        (self.directory / "complete.json").unlink(missing_ok=True)
+
     def finish(self) -> None:
         """Marks the run as complete."""
         write_atomically(

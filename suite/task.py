@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 
 class Task(ABC):
-    """Anything that fills a run directory."""
+    """Anything that fills a run directory.
+
+    Class attribute:
+        reruns: Whether the same command runs a finished task again, because what it reads may have changed.
+    """
+
+    reruns: bool = False
 
     @abstractmethod
     def run(self, run: "Run") -> None:

@@ -218,6 +218,19 @@ def test_divergence_is_a_failure_with_a_reason(command):
     assert "the scene is empty" in command("wander prompt=x sick_at=3").errors
 
 
+def test_some_tasks_run_again(command, monkeypatch):
+    """A task that reads what may have changed is run again by the same command; others are found complete."""
+    import wander
+
+    first = command("bench count a").directory / "words.txt"
+    first.write_text("stale")
+    command("bench count a")
+    assert first.read_text() == "stale"
+    monkeypatch.setattr(wander.Count, "reruns", True)
+    command("bench count a")
+    assert first.read_text() == "a"
+
+
 def test_interrupted_without_a_loop(command, monkeypatch):
     """Ctrl-C in any other task: status 130."""
     import wander
