@@ -7,6 +7,7 @@ Whatever is missing is left out; what cannot be read is named on the page, and n
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from suite.run import Run
 
 log = logging.getLogger(__name__)
+SHEETS, PREVIEWS = r"contact|^views$", r"_\d{3,}$"  # names of pictures: of the result; of a step on the way
 NOT_COST = ("task", "name", "configuration", "measures", "config", "environment")
 LOG_LINES = 200
 
@@ -59,11 +61,11 @@ class RunFiles:
 
     @property
     def title(self) -> str:
-        """The prompt, or the name of the directory."""
-        for key in ("prompt", "text"):
+        """The prompt, or what is read, or the name of the directory."""
+        for key in ("prompt", "text", "scene"):
             found = self.config.get(key)
             if isinstance(found, Mapping):
-                found = found.get("text")
+                found = found.get("text") or found.get("source")
             if isinstance(found, str) and found:
                 return found
         return self.directory.resolve().name
@@ -85,10 +87,17 @@ class RunFiles:
         return found
 
     def files(self, folder: str, *suffixes: str) -> list[Path]:
-        """Files of a folder, by name, those meant for the eye first (contact sheets, mesh.glb)."""
+        """Files of a folder, by name, those called mesh or turntable first."""
         found = [p for p in sorted((self.directory / folder).glob("*")) if p.suffix.lower() in suffixes]
         found = [p for p in found if p.is_file() and not p.name.startswith(".")]
-        return sorted(found, key=lambda p: not ("contact" in p.stem or p.stem in ("mesh", "turntable")))
+        return sorted(found, key=lambda p: p.stem not in ("mesh", "turntable"))
+
+    def pictures(self) -> tuple[list[Path], list[Path], list[Path]]:
+        """Images: sheets of the finished result, those made while it ran, and the others."""
+        images = self.files("images", *pages.IMAGES)
+        sheets = [path for path in images if re.search(SHEETS, path.stem)]
+        previews = [path for path in images if re.search(PREVIEWS, path.stem) and path not in sheets]
+        return sheets, previews, [path for path in images if path not in sheets and path not in previews]
 
 
 def write_html(run: "Run | Path | str") -> Path:
@@ -140,17 +149,13 @@ def _object(files: RunFiles, inline: pages.Inliner) -> str:
     """The mesh to turn, beside it what shows it from all sides."""
     models = "".join(inline.model(path) for path in files.files("meshes", ".glb")[:4])
     beside = [inline.video(path) for path in files.files("videos", *pages.VIDEOS, ".gif", ".webp")[:8]]
-    beside += [inline.image(path) for path in _contact_sheets(files)] if models else []
+    beside += [inline.image(path) for path in files.pictures()[0]] if models else []
     meshes = ", ".join(inline.link(path) for path in files.files("meshes", ".glb", ".obj", ".ply", ".stl"))
     links = f'<p class="quiet">Mesh files: {meshes}</p>' if meshes else ""
     if not (models or beside or links):
         return ""
     stacks = "".join(f'<div class="stack">{stack}</div>' for stack in (models, "".join(beside)) if stack)
     return f'<div class="hero">{stacks}</div>{links}'
-
-
-def _contact_sheets(files: RunFiles) -> list[Path]:
-    return [path for path in files.files("images", *pages.IMAGES) if "contact" in path.stem]
 
 
 def _measures(files: RunFiles) -> str:
@@ -170,14 +175,13 @@ def _measures(files: RunFiles) -> str:
 
 
 def _pictures(files: RunFiles, inline: pages.Inliner) -> str:
-    images = files.files("images", *pages.IMAGES)
-    sheets = _contact_sheets(files)
-    previews = [path for path in images if "preview" in path.stem and path not in sheets]
-    others = [path for path in images if path not in sheets and path not in previews][:60]
+    sheets, previews, others = files.pictures()
     beside_the_mesh = bool(files.files("meshes", ".glb"))
     shown = "" if beside_the_mesh else "".join(inline.image(path) for path in sheets)
+    if not shown and not others:
+        shown = "".join(inline.image(path) for path in previews[-1:])
     if others:
-        shown += f'<div class="gallery">{"".join(inline.image(path) for path in others)}</div>'
+        shown += f'<div class="gallery">{"".join(inline.image(path) for path in others[:60])}</div>'
     if previews:
         strip = "".join(inline.image(path) for path in previews[:60])
         shown += f'<h3>While it ran</h3><div class="strip">{strip}</div>'

@@ -25,6 +25,8 @@ class Compare(Task):
         runs: Run directories, at least two.
     """
 
+    reruns = True
+
     def __init__(self, *, runs: Sequence[str]) -> None:
         if isinstance(runs, str) or len(runs) < 2:
             raise UserError("compare needs at least two run directories: suite compare RUN RUN ...")
@@ -157,9 +159,8 @@ def _column(run: RunFiles, name: str, inline: pages.Inliner) -> str:
     """What a run looks like: model, turntable, pictures, losses."""
     shown = [inline.model(path) for path in run.files("meshes", ".glb")[:1]]
     shown += [inline.video(path) for path in run.files("videos", *pages.VIDEOS, ".gif", ".webp")[:2]]
-    shown += [
-        inline.image(path) for path in run.files("images", *pages.IMAGES) if "preview" not in path.stem
-    ][:4]
+    sheets, _, others = run.pictures()
+    shown += [inline.image(path) for path in (sheets + others)[:4]]
     points = curves.series(run.metrics)
     shown += [curves.chart(key, points[key]) for key in points if key.rpartition(" ")[2] == "loss"]
     link = pages.escape(name)

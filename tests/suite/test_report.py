@@ -6,9 +6,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import torch
 from finished_runs import make_run
 
 from suite import pages
+from suite.io.images import write_image
 from suite.report import RunFiles, duration, write_html
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -108,6 +110,35 @@ def test_files_that_are_too_large_are_linked(directory):
         assert "data:" not in shown and 'href="' in shown and "KB" in shown
     once = pages.Inliner(directory, page_mb=1.5 * (directory / "meshes/mesh.glb").stat().st_size / 2**20)
     assert once.uri(directory / "meshes/mesh.glb") and not once.uri(directory / "meshes/mesh.glb")
+
+
+def test_pictures_by_their_names(tmp_path):
+    """What ends in a step number was made on the way; contact sheets and views are of the result. Where
+    there is nothing else, the newest picture of the way is shown large too."""
+    names = ["step_00100", "samples_000200", "contact_sheet", "views", "judged"]
+    for name in names:
+        write_image(tmp_path / f"images/{name}.png", torch.zeros(3, 4, 4))
+    sheets, previews, others = RunFiles.read(tmp_path).pictures()
+    assert [path.stem for path in sheets] == ["contact_sheet", "views"]
+    assert [path.stem for path in previews] == ["samples_000200", "step_00100"]
+    assert [path.stem for path in others] == ["judged"]
+    assert Page(write_html(tmp_path).read_text()).tags.count("img") == 5
+    for name in names[2:]:
+        (tmp_path / f"images/{name}.png").unlink()
+    assert Page(write_html(tmp_path).read_text()).tags.count("img") == 3
+
+
+def test_a_run_is_called_after_what_was_asked_for(tmp_path):
+    """A prompt, as text or in an object; a scene; else its directory."""
+    for config, title in [
+        ("prompt: a horse", "a horse"),
+        ("prompt: {_target_: x.Prompt, text: a cow}", "a cow"),
+        ("scene: {_target_: x.load, source: a red car}", "a red car"),
+        ("steps: 3", tmp_path.name),
+        ("[1, 2]", tmp_path.name),
+    ]:
+        (tmp_path / "config.yaml").write_text(config)
+        assert RunFiles.read(tmp_path).title == title
 
 
 def test_stages_have_their_own_costs_and_curves(tmp_path):
