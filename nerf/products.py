@@ -6,12 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nerf.background import Background
+from nerf.background import Background, SolidBackground
 from nerf.fields.base import Field
 from nerf.meshing.extraction import MeshExtractor, export
 from nerf.meshing.level import NoSurface
 from nerf.meshing.views import field_views
 from nerf.renderers.base import Renderer
+from nerf.truth import Truth
 from suite.geometry.cameras import Cameras
 from suite.run import Run
 from suite.types import Masks
@@ -27,36 +28,52 @@ class Products:
         mesh: How the mesh is made.
         frames, size: Of the turntable: frames in a turn, height and width of a panel in pixels.
         views: Pictures in the contact sheet.
+        truth: Measures against what the prompt names, if that is known.
     """
 
     def __init__(
-        self, *, mesh: MeshExtractor | None = None, frames: int = 48, size: int = 128, views: int = 8
+        self,
+        *,
+        mesh: MeshExtractor | None = None,
+        frames: int = 48,
+        size: int = 128,
+        views: int = 8,
+        truth: Truth | None = None,
     ) -> None:
         if frames < 1 or size < 16 or views < 1:
             raise ValueError(
                 f"Products needs frames >= 1, size >= 16 and views >= 1, got {frames=}, {size=}, {views=}."
             )
         self.mesh, self.frames, self.size, self.views = mesh or MeshExtractor(), frames, size, views
+        self.truth = truth
 
-    def __call__(self, field: Field, renderer: Renderer, background: Background, run: Run) -> dict:
+    def __call__(
+        self, field: Field, renderer: Renderer, background: Background, run: Run, prompt: str = ""
+    ) -> dict:
         """Writes meshes/, videos/turntable.mp4 and images/views.png into the run; returns measures.
 
-        The sheet shows the volume, the turntable the mesh (or, where there is none, the volume).
+        The sheet shows the volume, the turntable the mesh (or, where there is none, the volume). What a prompt
+        names is what the result is measured against, with images/judged.png.
         """
         device = next(field.parameters()).device
         volume = volume_views(field, renderer, background)
         sheet = run.path("images", "views.png")
         contact_sheet(volume, sheet, views=self.views, size=self.size, at_once=1, device=device)
-        measures, shown = {"faces": 0}, volume
+        measures, mesh = {"faces": 0}, None
         try:
             extracted = self.mesh(field, renderer)
-            export(extracted.mesh, run.path("meshes", "mesh.glb").parent)
-            measures, shown, device = extracted.measures(), mesh_views(extracted.mesh), torch.device("cpu")
+            measures, mesh = extracted.measures(), extracted.mesh
+            export(mesh, run.path("meshes", "mesh.glb").parent)
         except NoSurface as error:
             log.warning("No mesh: %s", error)
-        video = run.path("videos", "turntable.mp4")
-        turntable(shown, video, frames=self.frames, size=self.size, device=device)
-        return measures
+        shown = volume if mesh is None else mesh_views(mesh)
+        video, where = run.path("videos", "turntable.mp4"), device if mesh is None else torch.device("cpu")
+        turntable(shown, video, frames=self.frames, size=self.size, device=where)
+        if self.truth is None or not prompt:
+            return measures
+        plain = volume_views(field, renderer, SolidBackground(color=[self.truth.background] * 3).to(device))
+        judged = run.path("images", "judged.png")
+        return measures | self.truth(prompt, mesh, plain, sheet=judged, device=device)
 
 
 def volume_views(field: Field, renderer: Renderer, background: Background) -> Render:

@@ -101,7 +101,7 @@ class TextTo3D(Optimization):
         write_preview(self.field, self.renderer, self.background, run.path("images", f"step_{step:05d}.png"))
 
     def finish(self, run: Run) -> dict:
-        return self.products(self.field, self.renderer, self.background, run)
+        return self.products(self.field, self.renderer, self.background, run, self.prompt.text)
 
     @property
     def device(self) -> torch.device:
