@@ -1,6 +1,7 @@
 """Who imports whom, and what library code never does; read from the source, without importing it."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,13 @@ def named(paths):
     return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
 
 
+@functools.cache
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def nodes(path, *kinds):
-    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+    return [node for node in ast.walk(tree(path)) if isinstance(node, kinds)]
 
 
 def imported(tree_nodes):
@@ -37,7 +43,7 @@ def imported(tree_nodes):
 
 def on_import(path):
     """The import statements that run when the module is imported: those outside functions."""
-    waiting = list(ast.parse(path.read_text()).body)
+    waiting = list(tree(path).body)
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -59,14 +65,13 @@ def test_imports_point_one_way(path):
 @pytest.mark.parametrize("path", named(p for p in FILES if p.name == "__init__.py"))
 def test_init_files_are_docstrings(path):
     """The import path is the file path: an __init__.py holds a docstring and nothing else."""
-    body = ast.parse(path.read_text()).body
-    assert len(body) == 1 and ast.get_docstring(ast.parse(path.read_text()))
+    assert len(tree(path).body) == 1 and ast.get_docstring(tree(path))
 
 
 @pytest.mark.parametrize("path", named(p for p in FILES if p.name != "__init__.py"))
 def test_files_say_what_they_are(path):
     """Every module begins with a docstring, and annotations are evaluated (jaxtyping checks them)."""
-    assert ast.get_docstring(ast.parse(path.read_text())), "no docstring"
+    assert ast.get_docstring(tree(path)), "no docstring"
     assert "annotations" not in [a.name for n in nodes(path, ast.ImportFrom) for a in n.names]
 
 
