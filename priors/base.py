@@ -31,11 +31,13 @@ class Condition:
         tensors: The network's inputs by name, batch first, as {"tokens": b l d}.
         negative: What classifier-free guidance starts from: the condition of "" or of the negative prompt.
         perpendicular: Perp-Neg's unwanted conditions with their weights, negative to push away.
+        empty: The condition of "", from priors whose `embed([""])` would lack something (the cameras).
     """
 
     tensors: dict[str, Shaped[Tensor, "b ..."]]
     negative: "Condition | None" = None
     perpendicular: "tuple[tuple[Condition, Float[Tensor, ' b']], ...]" = ()
+    empty: "Condition | None" = None
 
     def __len__(self) -> int:
         return len(next(iter(self.tensors.values())))
@@ -46,6 +48,7 @@ class Condition:
             {name: function(tensor) for name, tensor in self.tensors.items()},
             self.negative and self.negative.map(function),
             tuple((condition.map(function), function(weight)) for condition, weight in self.perpendicular),
+            self.empty and self.empty.map(function),
         )
 
     def __getitem__(self, index: slice | Tensor) -> "Condition":
@@ -66,7 +69,7 @@ class Condition:
 
     @staticmethod
     def cat(conditions: "Sequence[Condition]") -> "Condition":
-        """One batch of several.
+        """One batch of several; `empty` is kept where all have it.
 
         Raises:
             ValueError: They do not have the same tensors, negatives and number of Perp-Neg texts.
@@ -87,6 +90,7 @@ class Condition:
                 (Condition.cat([text for text, _ in column]), torch.cat([weight for _, weight in column]))
                 for column in zip(*(condition.perpendicular for condition in conditions))
             ),
+            Condition.cat([c.empty for c in conditions]) if all(c.empty for c in conditions) else None,
         )
 
 

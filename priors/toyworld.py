@@ -130,7 +130,8 @@ class ToyworldPrior(Prior):
             (texts(unwanted), weight.to(self.device)) for unwanted, weight in views.perpendicular
         )
         wanted = self._condition(views.positive, pictures)
-        return Condition(wanted.tensors, texts(views.negative), perpendicular)
+        empty = texts([""] * len(views)) if pictures else None
+        return Condition(wanted.tensors, texts(views.negative), perpendicular, empty)
 
     def network(self, x_t: Latents, t: Times, condition: Condition) -> Latents:
         """v of the exact denoiser."""

@@ -79,7 +79,8 @@ class ClassifierScoreDistillation(Guidance):
         eps = noise_like(z, generator)
         x_t = prior.schedule.add_noise(z.detach(), eps, t)
         a, b, c, d = (w(progress) for w in (self.cond, self.negative, self.unconditional, self.noise))
-        terms = [(a, condition), (b, condition.negative), (c, prior.embed([""] * len(z)) if c else None)]
+        empty = condition.empty or (prior.embed([""] * len(z)) if c else None)
+        terms = [(a, condition), (b, condition.negative), (c, empty)]
         if b and condition.negative is None:
             raise ValueError("CSD's weight negative needs condition.negative: Prior.embed makes one.")
         if not (a or b or c):

@@ -9,6 +9,8 @@ from priors.base import Condition
 from priors.guidance.csd import ClassifierScoreDistillation
 from priors.guidance.sds import ScoreDistillation
 from priors.prompts import ViewPrompts
+from priors.toyworld import ToyworldPrior
+from suite.geometry.cameras import Cameras
 from suite.rng import generator
 
 
@@ -76,6 +78,23 @@ def test_negative_prompt_takes_over_from_the_empty_one():
     torch.testing.assert_close(start, without)
     torch.testing.assert_close(middle, (start + end) / 2)
     assert not torch.allclose(start, end)
+
+
+def test_the_empty_prompt_is_seen_from_the_same_cameras():
+    """A prior that is told the cameras tells "" too: of one known thing there is nothing to tell apart; of two
+    there is, and a negative prompt without weight changes nothing."""
+    cameras, car, mushroom = Cameras.orbit([10.0, 120.0]), "a red car", "a blue mushroom"
+    x = torch.rand(2, 3, 16, 16, generator=generator(0, 0, "x"))
+    guidance = ClassifierScoreDistillation(t_min=0.95, t_max=0.95)
+
+    def gradient(prior, negative):
+        condition = prior.embed(ViewPrompts.of_texts([car] * 2, negative), cameras)
+        return guidance(prior, x, condition, generator=generator(0, 0, "csd")).gradient
+
+    assert gradient(ToyworldPrior(prompts=[car], size=16), "").abs().max() < 1e-6
+    both = ToyworldPrior(prompts=[car, mushroom], size=16)
+    assert gradient(both, "").abs().max() > 0.01
+    assert torch.equal(gradient(both, ""), gradient(both, mushroom))
 
 
 def test_predictions_of_no_weight_are_not_made():
