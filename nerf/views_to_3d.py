@@ -4,8 +4,6 @@ The same fields and renderer as in distillation, with the truth in place of a pr
 from photographs they cannot learn from an opinion either. Measured on views that were never shown.
 """
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -52,7 +50,7 @@ class ViewsTo3D(Optimization):
         steps: int = 1500,
         rays: int = 4096,
         lr: float | int | list | Schedule = 0.01,
-        loss: Literal["l2", "huber"] = "l2",
+        loss: str = "l2",
         products: Products | None = None,
     ) -> None:
         if rays < 1:

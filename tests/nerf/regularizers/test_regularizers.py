@@ -131,12 +131,12 @@ def test_weights_follow_progress():
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_configured_regularizer(path):
-    """Contract: one term named after its file, of weight 0 as shipped; with a weight it is finite, not negative,
-    and its gradient reaches the field, also where no ray meets anything."""
-    (config,) = [yaml.safe_load(path.read_text())]
+    """Contract: one term, named after its file, with a weight; finite, not negative, its gradient reaches the
+    field, also where no ray meets anything."""
+    config = yaml.safe_load(path.read_text())
     assert list(config) == [path.stem]
-    assert build(config[path.stem]).weight(0.5) == 0
-    term = build(config[path.stem] | {"weight": 1.0})
+    term = build(config[path.stem])
+    assert term.weight(1.0) > 0
     field = DenseGridField(resolutions=[8])
     field.table.data.normal_(generator=seeded())
     for rays in (Cameras.orbit(10.0, height=6, width=6).rays(), ray((2, 0, 0), (1, 0, 0))):
