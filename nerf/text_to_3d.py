@@ -66,7 +66,7 @@ class TextTo3D(Optimization):
 
     def parameter_groups(self) -> list[dict]:
         groups = [
-            {"params": list(self.field.parameters()), "lr": self.lr},
+            *self.field.parameter_groups(self.lr),
             {"params": list(self.background.parameters()), "lr": self.background_lr},
             {"params": [p for p in self.guidance.parameters() if p.requires_grad], "lr": self.background_lr},
         ]

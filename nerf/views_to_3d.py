@@ -67,7 +67,8 @@ class ViewsTo3D(Optimization):
 
     def parameter_groups(self) -> list[dict]:
         others = [p for p in self.background.parameters() if p.requires_grad]
-        return [{"params": [*self.field.parameters(), *others], "lr": self.lr}]
+        groups = self.field.parameter_groups(self.lr)
+        return groups + ([{"params": others, "lr": self.lr}] if others else [])
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         progress = step / self.steps

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from suite.schedules import Schedule
+
 NORMALS = ("analytic", "finite_difference")
 
 
@@ -98,6 +100,10 @@ class Field(nn.Module, ABC):
     def set_progress(self, progress: float) -> None:
         """Tell the field how far the run is, in [0, 1]; for levels that are switched on in turn."""
 
+    def parameter_groups(self, lr: Schedule) -> list[dict]:
+        """Groups for the optimizer, whose learning rate is `lr`."""
+        return [{"params": list(self.parameters()), "lr": lr}]
+
     def forward(self, points: Float[Tensor, "*n 3"], normals: bool = False) -> FieldSample:
         """Density and colour, and normals if asked for, at places of the world."""
         shape, points = points.shape[:-1], points.reshape(-1, 3)
@@ -144,6 +150,17 @@ class Field(nn.Module, ABC):
         if not wanted:
             logit, color = logit.detach(), color.detach()
         return logit, color, _normalize(-self.radius * gradient)
+
+
+@dataclass(frozen=True)
+class Multiple(Schedule):
+    """A schedule times a number."""
+
+    schedule: Schedule
+    factor: float | int
+
+    def __call__(self, progress: float) -> float:
+        return self.factor * self.schedule(progress)
 
 
 def _normalize(vectors: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:

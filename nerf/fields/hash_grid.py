@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nerf.encodings import HashGrid
-from nerf.fields.base import Density, Field, mlp
+from nerf.fields.base import Density, Field, Multiple, mlp
 from suite.rng import generator
 from suite.schedules import Schedule
 
@@ -16,6 +16,8 @@ class HashGridField(Field):
         radius: The field covers [-radius, radius]^3.
         levels, features, log2_table, base, finest, active_levels, backend: See `nerf.encodings.HashGrid`.
         hidden: Width of the hidden layer.
+        network_lr: The network learns at this multiple of the learning rate. Under score distillation, whose
+            gradients are mostly noise, a tenth; all places share the network, and it must not tremble.
         density: How the raw density is activated, and the ball it starts from.
         normals: "analytic", or "finite_difference" over `normal_step` times the radius to either side.
         seed: Of the initial weights.
@@ -32,6 +34,7 @@ class HashGridField(Field):
         finest: int = 256,
         active_levels: float | int | list | Schedule | None = None,
         hidden: int = 32,
+        network_lr: float | int = 1.0,
         density: Density | None = None,
         normals: str = "analytic",
         normal_step: float | int = 0.02,
@@ -39,8 +42,11 @@ class HashGridField(Field):
         seed: int = 0,
     ) -> None:
         super().__init__(radius, density, normals, normal_step)
-        if hidden < 1:
-            raise ValueError(f"HashGridField needs hidden >= 1, got {hidden}.")
+        if hidden < 1 or network_lr <= 0:
+            raise ValueError(
+                f"HashGridField needs hidden >= 1 and network_lr > 0, got {hidden=}, {network_lr=}."
+            )
+        self.network_lr = network_lr
         self.encoding = HashGrid(
             levels=levels,
             features=features,
@@ -55,6 +61,12 @@ class HashGridField(Field):
 
     def set_progress(self, progress: float) -> None:
         self.encoding.set_progress(progress)
+
+    def parameter_groups(self, lr: Schedule) -> list[dict]:
+        return [
+            {"params": list(self.encoding.parameters()), "lr": lr},
+            {"params": list(self.network.parameters()), "lr": Multiple(lr, self.network_lr)},
+        ]
 
     def raw(self, unit: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
         return self.network(self.encoding((unit + 1) / 2))

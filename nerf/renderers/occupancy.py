@@ -7,6 +7,9 @@ Every so often each cell is probed at a random place in it; the cell remembers
 and is occupied where d times the renderer's step exceeds the threshold (or d exceeds the mean of d, if that
 is less), and next to such a cell, so that surfaces can move. nerfacc's estimator keeps its grid in the same
 way (Li et al. 2023, arXiv:2305.04966), but draws from the global generator, which cannot be resumed.
+
+It also knows where the scene is solid: the least density of the last two probes of a cell and its neighbours.
+A ray that has passed enough of it sees nothing more, and need not be sampled further.
 """
 
 import torch
@@ -47,7 +50,11 @@ class OccupancyGrid(nn.Module):
         self.density: Float[Tensor, "z y x"]
         self.occupied: Bool[Tensor, "z y x"]
         self.register_buffer("density", torch.zeros(resolution, resolution, resolution))
+        self.solid: Float[Tensor, "z y x"]
+        self.last: Float[Tensor, "z y x"]
         self.register_buffer("occupied", torch.ones(resolution, resolution, resolution, dtype=torch.bool))
+        self.register_buffer("solid", torch.zeros(resolution, resolution, resolution))
+        self.register_buffer("last", torch.zeros(resolution, resolution, resolution))
 
     @torch.no_grad()
     def update(self, field: Field, step_length: float, generator: torch.Generator) -> None:
@@ -59,11 +66,16 @@ class OccupancyGrid(nn.Module):
         probed = field.density(unit * field.radius)
         self.density.copy_(torch.maximum(self.density * self.decay, probed))
         least = torch.clamp_max(self.density.mean(), self.threshold / step_length)
-        occupied = (self.density > least).float()[None, None]
-        around = nn.functional.max_pool3d(occupied, kernel_size=3, stride=1, padding=1)
-        self.occupied.copy_(around[0, 0] > 0)
+        self.occupied.copy_(_highest_around((self.density > least).float()) > 0)
+        self.solid.copy_(-_highest_around(-torch.minimum(probed, self.last)))
+        self.last.copy_(probed)
 
     @property
     def fraction(self) -> float:
         """Share of the cells that are occupied."""
         return float(self.occupied.float().mean())
+
+
+def _highest_around(values: Float[Tensor, "z y x"]) -> Float[Tensor, "z y x"]:
+    """The highest value among a cell and its 26 neighbours."""
+    return nn.functional.max_pool3d(values[None, None], kernel_size=3, stride=1, padding=1)[0, 0]

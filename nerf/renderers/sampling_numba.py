@@ -11,19 +11,22 @@ from torch import Tensor
 
 from nerf.threads import run_in_threads, slices
 
+DARK = np.float32(8.0)  # as in nerf.renderers.sampling
+
 
 @numba.njit(nogil=True, cache=True)
 @no_type_check  # numba cannot compile the wrappers of the tests' type hooks
-def _march(origins, directions, first, far, step, radius, occupied, start, stop, ray, distance, points):
+def _march(
+    origins, directions, first, far, step, radius, occupied, solid, start, stop, ray, distance, points
+):
     """Writes the samples of the rays start .. stop - 1; returns their number."""
     count = 0
     depth, height, width = occupied.shape
     half_x, half_y, half_z = np.float32(0.5 * width), np.float32(0.5 * height), np.float32(0.5 * depth)
     one = np.float32(1)
     for r in range(start, stop):
-        k = 0
-        t = first[r]
-        while t < far[r]:
+        k, t, passed = 0, first[r], np.float32(0)
+        while t < far[r] and passed < DARK:
             x = origins[r, 0] + t * directions[r, 0]
             y = origins[r, 1] + t * directions[r, 1]
             z = origins[r, 2] + t * directions[r, 2]
@@ -34,6 +37,7 @@ def _march(origins, directions, first, far, step, radius, occupied, start, stop,
                 ray[count], distance[count] = r, t
                 points[count, 0], points[count, 1], points[count, 2] = x, y, z
                 count += 1
+                passed += solid[l, j, i] * step
             k += 1
             t = first[r] + np.float32(k) * step
     return count
@@ -47,11 +51,12 @@ def sample_numba(
     step: float,
     radius: float,
     occupied: Bool[Tensor, "z y x"],
+    solid: Float[Tensor, "z y x"],
 ) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, "n 3"]]:
-    """Ray, distance and place of the samples first, first + step, ... < far in occupied cells."""
+    """Ray, distance and place of the kept samples among first, first + step, ... < far."""
     tensors = (origins, directions, first, far)
     arrays = [x.detach().float().contiguous().numpy() for x in tensors]
-    shared = (*arrays, np.float32(step), np.float32(radius), occupied.numpy())
+    shared = (*arrays, np.float32(step), np.float32(radius), occupied.numpy(), solid.numpy())
     most = ((far - first) / step).ceil().clamp_min(0).long()
 
     def march(start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:

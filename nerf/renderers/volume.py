@@ -109,6 +109,7 @@ class VolumeRenderer(Renderer):
             radius=field.radius,
             budget=self.budget,
             occupied=self.occupancy.occupied,
+            solid=self.occupancy.solid,
             offset=offset,
         )
         lit = lighting is not None and lighting.needs_normals

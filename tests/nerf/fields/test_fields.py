@@ -12,6 +12,7 @@ from nerf.fields.dense_grid import DenseGridField
 from nerf.fields.frequency_mlp import FrequencyField
 from nerf.fields.hash_grid import HashGridField
 from suite.config import build
+from suite.schedules import Linear
 
 CONFIGS = sorted((Path(__file__).parents[3] / "configs" / "field").glob("*.yaml"))
 
@@ -152,6 +153,14 @@ def test_hash_levels_follow_progress():
     assert not torch.allclose(early, field.density(at))
 
 
+def test_the_network_may_learn_more_slowly():
+    """network_lr multiplies the schedule of the network, not that of the grid; all parameters are in a group."""
+    field = HashGridField(network_lr=0.1)
+    grid, network = field.parameter_groups(Linear(2.0, 4.0))
+    assert (grid["lr"](0.5), network["lr"](0.5)) == (3.0, pytest.approx(0.3))
+    assert len(grid["params"]) + len(network["params"]) == len(list(field.parameters()))
+
+
 def test_bad_options_are_refused():
     """Each error says what is possible."""
     with pytest.raises(ValueError, match="radius > 0 and normal_step > 0, got radius=0"):
@@ -166,7 +175,7 @@ def test_bad_options_are_refused():
         Density(blob="cube")
     with pytest.raises(ValueError, match="blob_width > 0 and gain > 0, got 0 and 1.0"):
         Density(blob_width=0)
-    with pytest.raises(ValueError, match="hidden >= 1, got 0"):
+    with pytest.raises(ValueError, match="hidden >= 1 and network_lr > 0, got hidden=0"):
         HashGridField(hidden=0)
     with pytest.raises(ValueError, match="hidden >= 1 and layers >= 1, got hidden=64, layers=0"):
         FrequencyField(layers=0)

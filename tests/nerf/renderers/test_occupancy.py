@@ -20,6 +20,21 @@ def test_a_ball_is_found():
     assert 0.1 < grid.fraction < 0.4
 
 
+def test_solid_is_never_more_than_the_density():
+    """After two probes `solid` is positive inside, and at most the density in every cell and around it; what
+    has become empty is not solid."""
+    grid, ball = OccupancyGrid(resolution=16), Ball(size=0.6, slope=200.0)
+    for step in range(2):
+        grid.update(ball, step_length=0.03, generator=seeded(step))
+    at = 0.6 * (2 * torch.rand(2000, 3, generator=seeded(9)) - 1)
+    z, y, x = (((at / 0.6 + 1) * 8).long().flip(-1)).unbind(-1)
+    assert (grid.solid[z, y, x] <= ball.density(at) + 1e-3).all()
+    assert grid.solid[8, 8, 8] > 100 and grid.solid.max() < 2000
+    ball.size.data.fill_(-10.0)
+    grid.update(ball, step_length=0.03, generator=seeded(3))
+    assert grid.solid.max() == 0
+
+
 def test_axes_are_z_y_x():
     """A field that is dense where x > .05 occupies the upper half of the last axis."""
 

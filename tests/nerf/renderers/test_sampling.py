@@ -21,23 +21,32 @@ def some_cells(n: int = 6, share: float = 0.4) -> torch.Tensor:
     return torch.rand(n, n, n, generator=seeded(3)) < share
 
 
+def some_solids(n: int = 6) -> torch.Tensor:
+    return 200.0 * torch.rand(n, n, n, generator=seeded(4)).square()
+
+
 @pytest.mark.parametrize("jitter", [False, True])
 def test_it_equals_a_slow_loop(jitter):
-    """near + (k + u) step is kept iff it is before far and its cell is occupied, said once more in Python."""
+    """near + (k + u) step is kept iff it is before far, its cell is occupied and the samples before it did not
+    pass 8 of solid optical depth: said once more in Python."""
     origins, directions = rays(5)
-    occupied, radius, budget = some_cells(), 0.6, 20
+    occupied, solid, radius, budget = some_cells(), some_solids(), 0.6, 20
     offset = torch.rand(len(origins), generator=seeded()) if jitter else None
-    found = sample(origins, directions, radius=radius, budget=budget, occupied=occupied, offset=offset)
+    found = sample(
+        origins, directions, radius=radius, budget=budget, occupied=occupied, solid=solid, offset=offset
+    )
     step = 2 * math.sqrt(3) * radius / budget
     expected = []
     near, far = intersect_box(origins, directions, radius)
     for r in range(len(origins)):
+        passed = 0.0
         for k in range(budget):
             t = float(near[r]) + (k + (0.5 if offset is None else float(offset[r]))) * step
             x, y, z = (float(origins[r, i]) + t * float(directions[r, i]) for i in range(3))
             cell = [min(max(int((v / radius + 1) * 3), 0), 5) for v in (z, y, x)]
-            if t < float(far[r]) and bool(occupied[tuple(cell)]):
+            if t < float(far[r]) and passed < 8 and bool(occupied[tuple(cell)]):
                 expected.append((r, t))
+                passed += float(solid[tuple(cell)]) * step
     assert found.ray.tolist() == [r for r, _ in expected]
     torch.testing.assert_close(found.distance, torch.tensor([t for _, t in expected]), rtol=1e-5, atol=1e-5)
 
@@ -47,7 +56,7 @@ def test_the_kernel_equals_torch(threads):
     """The same rays, distances and places, on any number of threads, but for ties at the borders of cells."""
     origins, directions = rays(48)
     near, far = intersect_box(origins, directions, 0.6)
-    arguments = (origins, directions, near + 0.02, far, 0.03, 0.6, some_cells())
+    arguments = (origins, directions, near + 0.02, far, 0.03, 0.6, some_cells(), some_solids())
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
