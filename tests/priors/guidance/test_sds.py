@@ -100,7 +100,7 @@ class LearnedPrior(GaussianPrior):
 
 
 def test_gradient_flows_through_the_encoder_and_not_through_the_network():
-    """d loss / d images = encoder^T gradient / b, here 3 / b times; the network's weight has no part in it."""
+    """d loss / d images = encoder^T gradient / b, here 3 / b times; the network's weight takes no part."""
     prior, x = LearnedPrior(), images(0.7, 2)
     out = ScoreDistillation(scale=5.0)(prior, x, prior.embed(["a", "b"]), generator=generator(0, 0, "sds"))
     out.loss.backward()
