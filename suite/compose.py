@@ -5,7 +5,8 @@ A task is a YAML below `configs` whose defaults list has `run` (in a subfolder: 
 `@`, `hydra.*`, sweeps under -m); on top of it
     any constructor option can be set, whether or not the YAML mentions it (guidance.scale=30);
     text needs no second quoting (prompt="a red, shiny mushroom");
-    a value given to an object is its first option (prompt=... is prompt.text=... where prompt is an object);
+    a value given to an object is its first option (prompt=... is prompt.text=... where prompt is an object),
+    but for null, {...}, and a number or list where one is accepted (lr=0.01), which replace the object;
     `experiment=NAME` is `+experiment=NAME`;
     and whatever does not exist is answered with what does.
 """
@@ -144,11 +145,9 @@ class Composer:
         first = [f"{word.partition('=')[0]}={first_choice(word)}" for word in chosen]
         config = _unresolved(self._without_hydra(first))
         values = [
-            word if is_hydras_own(word) else self._value_override(word, config, groups, sweep)
-            for word in words
-            if not is_group(word, groups)
+            self._value_overrides(word, config, groups, sweep) for word in words if not is_group(word, groups)
         ]
-        return chosen + values
+        return chosen + [override for overrides in values for override in overrides]
 
     def _compose(self, overrides: list[str]) -> Any:
         """Hydra's composition, kept: one takes a quarter of a second."""
@@ -180,12 +179,18 @@ class Composer:
             return f"{key}=[{'' if value == 'null' else value}]"
         return f"+{word}" if key == "experiment" and key not in groups else word
 
-    def _value_override(self, word: str, config: dict, groups: dict, sweep: bool) -> str:
+    def _value_overrides(self, word: str, config: dict, groups: dict, sweep: bool) -> list[str]:
+        if is_hydras_own(word):
+            return [word]
         key, equals, value = word.partition("=")
         if not equals:
             raise UserError(f"{word!r} is not of the form key=value.")
-        key, option = find(key, config, groups, self.task, value)
-        return f"++{key}={literal(value, option, sweep)}"
+        key, option, is_object = find(key, config, groups, self.task, value)
+        override = f"++{key}={literal(value, option, sweep)}"
+        replaces = is_object and (
+            value.startswith("[") or "_target_" in value
+        )  # Hydra would merge, or refuse to
+        return [f"~{key}", override] if replaces else [override]
 
 
 @contextmanager

@@ -28,8 +28,8 @@ def first_choice(word: str) -> str:
     return word.partition("=")[2]
 
 
-def find(key: str, config: dict, groups: dict, task: str, value: str) -> tuple[str, Option | None]:
-    """(the full key, the option it sets); raises UserError if this task has no such key."""
+def find(key: str, config: dict, groups: dict, task: str, value: str) -> tuple[str, Option | None, bool]:
+    """(the full key, its option, whether an object is there so far); raises UserError if there is no such key."""
     node, walked, option = config, "", None
     for part in key.split("."):
         if isinstance(node, list) and part.isdigit() and int(part) < len(node):
@@ -45,10 +45,20 @@ def find(key: str, config: dict, groups: dict, task: str, value: str) -> tuple[s
                 f"{key!r} cannot be set: {walked} is {node!r} in this configuration, not an object."
             )
         walked = f"{walked}.{part}".lstrip(".")
-    if isinstance(node, dict) and "_target_" in node and value != "null" and not value.startswith("{"):
+    if isinstance(node, dict) and "_target_" in node and not _replaces(value, option):
         option = next(iter(options_of(locate(node["_target_"])).values()))
-        walked = f"{walked}.{option.name}"
-    return walked, option
+        walked, node = f"{walked}.{option.name}", node.get(option.name)
+    return walked, option, isinstance(node, dict)
+
+
+def _replaces(value: str, option: Option | None) -> bool:
+    """Whether a value stands for a whole object: null, {...}, or a number or list where one is accepted."""
+    kinds = option.type_name if option is not None else ""
+    if re.match(r"[-+]?\.?\d[\d.e+-]*(,|$)", value):
+        return re.search(r"\b(int|float)\b", kinds) is not None
+    if value.startswith("["):
+        return re.search(r"\b(list|tuple|Sequence|Schedule)\b", kinds) is not None
+    return value == "null" or value.startswith("{")
 
 
 def _keys(node: dict, top: bool) -> dict[str, Option | None]:

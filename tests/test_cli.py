@@ -107,8 +107,13 @@ def test_hydras_grammar_stays_available(command):
     """Objects can be replaced by null or by another object, and lists given."""
     shown = config(command("bench count", "size=[3,4]", "words=[a,b]", "--config"))
     assert shown["size"] == [3.0, 4.0] and shown["words"] == ["a", "b"]
-    schedule = "spring.strength={_target_: suite.schedules.Constant, value: 2}"
-    assert config(command("wander prompt=x --config", schedule))["spring"]["strength"]["value"] == 2.0
+    shown = config(command("wander prompt=x spring=hard spring.strength=3 --config"))
+    assert shown["spring"]["strength"] == 3.0  # a number in the place of a schedule
+    points = config(command("wander prompt=x spring=hard spring.strength=[[0,1],[1,3]] --config"))
+    assert points["spring"]["strength"] == [[0, 1], [1, 3]]
+    constant = "spring.strength={_target_: suite.schedules.Constant, value: 2}"
+    shown = config(command("wander prompt=x spring=hard --config", constant))
+    assert shown["spring"]["strength"] == {"_target_": "suite.schedules.Constant", "value": 2.0}
 
 
 @pytest.mark.parametrize(
