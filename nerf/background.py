@@ -17,7 +17,9 @@ from suite.rng import generator as make_generator
 
 
 class Background(nn.Module, ABC):
-    """A colour for each viewing direction."""
+    """A colour for each viewing direction. What it learns, it learns at the rate `lr`."""
+
+    lr = 0.001
 
     @abstractmethod
     def forward(
@@ -56,13 +58,17 @@ class NetworkBackground(Background):
     Args:
         hidden: Width of the hidden layers.
         random: Probability that an image gets a random colour instead while training.
+        lr: Learning rate.
         seed: Of the initial weights.
     """
 
-    def __init__(self, *, hidden: int = 16, random: float | int = 0.5, seed: int = 0) -> None:
+    def __init__(
+        self, *, hidden: int = 16, random: float | int = 0.5, lr: float | int = 0.001, seed: int = 0
+    ) -> None:
         super().__init__()
-        if hidden < 1:
-            raise ValueError(f"NetworkBackground needs hidden >= 1, got {hidden}.")
+        if hidden < 1 or lr <= 0:
+            raise ValueError(f"NetworkBackground needs hidden >= 1 and lr > 0, got {hidden=}, {lr=}.")
+        self.lr = float(lr)
         self.random = _probability(random, "NetworkBackground")
         self.network = mlp([9, hidden, hidden, 3], make_generator(seed, 0, "background network"))
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nerf.background import Background
-from nerf.fields.base import Field
+from nerf.fields.base import Field, Multiple
 from nerf.lights import Shading
 from nerf.products import Products, SceneHealth, write_preview
 from nerf.regularizers.base import Regularizer
@@ -20,7 +20,7 @@ from priors.guidance.base import Guidance
 from priors.prompts import Prompt
 from suite.geometry.cameras import CameraSampler
 from suite.run import Run
-from suite.schedules import Schedule, as_schedule
+from suite.schedules import Cosine, Schedule, as_schedule
 from suite.task import Optimization
 
 
@@ -36,7 +36,7 @@ class TextTo3D(Optimization):
         shading: How it is lit; null shows the albedo.
         regularizer: Terms added to the loss, by name.
         steps: Steps of optimization.
-        lr, background_lr: Learning rates of the field and of the background, numbers or schedules.
+        decay: What the learning rates of field and background are multiplied by, a number or schedule.
         products: What is made of the field at the end.
     """
 
@@ -53,24 +53,22 @@ class TextTo3D(Optimization):
         shading: Shading | None = None,
         regularizer: dict[str, Regularizer] | None = None,
         steps: int = 600,
-        lr: float | int | Sequence | Schedule = 0.01,
-        background_lr: float | int | Sequence | Schedule = 0.001,
+        decay: float | int | Sequence | Schedule = Cosine(1.0, 0.1),
         products: Products | None = None,
     ) -> None:
         self.prompt = Prompt(text=prompt) if isinstance(prompt, str) else prompt
         self.prior, self.guidance = prior.requires_grad_(False), guidance
         self.field, self.renderer, self.background = field, renderer, background
         self.cameras, self.shading, self.regularizer = cameras, shading, regularizer or {}
-        self.steps, self.lr, self.background_lr = steps, as_schedule(lr), as_schedule(background_lr)
+        self.steps, self.decay = steps, as_schedule(decay)
         self.products, self.scene_health = products or Products(), SceneHealth()
 
     def parameter_groups(self) -> list[dict]:
-        groups = [
-            *self.field.parameter_groups(self.lr),
-            {"params": list(self.background.parameters()), "lr": self.background_lr},
-            {"params": [p for p in self.guidance.parameters() if p.requires_grad], "lr": self.background_lr},
-        ]
-        return [group for group in groups if group["params"]]
+        behind = {
+            "params": list(self.background.parameters()),
+            "lr": Multiple(self.decay, self.background.lr),
+        }
+        return self.field.parameter_groups(self.decay) + ([behind] if behind["params"] else [])
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         progress = step / self.steps

@@ -4,12 +4,14 @@ The same fields and renderer as in distillation, with the truth in place of a pr
 from photographs they cannot learn from an opinion either. Measured on views that were never shown.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from nerf.background import Background, SolidBackground
-from nerf.fields.base import Field
+from nerf.fields.base import Field, Multiple
 from nerf.products import Products, SceneHealth, write_preview
 from nerf.regularizers.base import Regularizer
 from nerf.renderers.base import Renderer
@@ -18,7 +20,7 @@ from suite.geometry.rays import Rays
 from suite.io.images import contact_sheet, write_image
 from suite.metrics.images import psnr, ssim
 from suite.run import Run
-from suite.schedules import Schedule, as_schedule
+from suite.schedules import Cosine, Schedule, as_schedule
 from suite.task import Optimization
 from suite.types import Images
 
@@ -34,7 +36,7 @@ class ViewsTo3D(Optimization):
         regularizer: Terms added to the loss, by name.
         steps: Steps of optimization.
         rays: Rays a step.
-        lr: Learning rate, a number or schedule.
+        decay: What the learning rates of field and background are multiplied by, a number or schedule.
         loss: "l2", or "huber" (quadratic below .1), which forgives pictures that contradict each other.
         products: What is made of the field at the end.
     """
@@ -49,7 +51,7 @@ class ViewsTo3D(Optimization):
         regularizer: dict[str, Regularizer] | None = None,
         steps: int = 1500,
         rays: int = 4096,
-        lr: float | int | list | Schedule = 0.01,
+        decay: float | int | Sequence | Schedule = Cosine(1.0, 0.1),
         loss: str = "l2",
         products: Products | None = None,
     ) -> None:
@@ -61,14 +63,16 @@ class ViewsTo3D(Optimization):
         has_alpha = scene.pixels.shape[-1] == 4
         self.background = SolidBackground(random=1.0) if has_alpha else background or SolidBackground()
         self.regularizer = regularizer or {}
-        self.steps, self.rays, self.lr, self.kind = steps, rays, as_schedule(lr), loss
+        self.steps, self.rays, self.decay, self.kind = steps, rays, as_schedule(decay), loss
         self.learnt = (~scene.held_out).nonzero()[:, 0]
         self.products, self.scene_health = products or Products(), SceneHealth()
 
     def parameter_groups(self) -> list[dict]:
-        others = [p for p in self.background.parameters() if p.requires_grad]
-        groups = self.field.parameter_groups(self.lr)
-        return groups + ([{"params": others, "lr": self.lr}] if others else [])
+        behind = {
+            "params": list(self.background.parameters()),
+            "lr": Multiple(self.decay, self.background.lr),
+        }
+        return self.field.parameter_groups(self.decay) + ([behind] if behind["params"] else [])
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         progress = step / self.steps

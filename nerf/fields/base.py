@@ -84,14 +84,23 @@ class Density:
 class Field(nn.Module, ABC):
     """Density and colour inside the box [-radius, radius]^3. A concrete field defines `raw`."""
 
-    def __init__(self, radius: float | int, density: Density | None, normals: str, normal_step: float | int):
+    def __init__(
+        self,
+        radius: float | int = 0.6,
+        density: Density | None = None,
+        normals: str = "analytic",
+        normal_step: float | int = 0.02,
+        lr: float | int = 0.01,
+    ) -> None:
         super().__init__()
-        if radius <= 0 or normal_step <= 0:
-            raise ValueError(f"A field needs radius > 0 and normal_step > 0, got {radius=}, {normal_step=}.")
+        if radius <= 0 or normal_step <= 0 or lr <= 0:
+            raise ValueError(
+                f"A field needs radius > 0, normal_step > 0 and lr > 0, got {radius=}, {normal_step=}, {lr=}."
+            )
         if normals not in NORMALS:
             raise ValueError(f"'{normals}' is not a kind of normals: 'analytic' or 'finite_difference'.")
         self.radius, self.density_head = float(radius), density or Density()
-        self.normal_kind, self.normal_step = normals, float(normal_step)
+        self.normal_kind, self.normal_step, self.lr = normals, float(normal_step), float(lr)
 
     @abstractmethod
     def raw(self, unit: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
@@ -100,9 +109,9 @@ class Field(nn.Module, ABC):
     def set_progress(self, progress: float) -> None:
         """Tell the field how far the run is, in [0, 1]; for levels that are switched on in turn."""
 
-    def parameter_groups(self, lr: Schedule) -> list[dict]:
-        """Groups for the optimizer, whose learning rate is `lr`."""
-        return [{"params": list(self.parameters()), "lr": lr}]
+    def parameter_groups(self, decay: Schedule) -> list[dict]:
+        """Groups for the optimizer: the field's learning rate times `decay`."""
+        return [{"params": list(self.parameters()), "lr": Multiple(decay, self.lr)}]
 
     def forward(self, points: Float[Tensor, "*n 3"], normals: bool = False) -> FieldSample:
         """Density and colour, and normals if asked for, at places of the world."""

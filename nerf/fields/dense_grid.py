@@ -21,9 +21,10 @@ class DenseGridField(Field):
         radius: The field covers [-radius, radius]^3.
         resolutions: Vertices along an axis of each grid, as [64] or [16, 32, 64].
         density: How the raw density is activated, and the ball it starts from.
-        color_lr: Colours learn at this multiple of the learning rate of the density.
         normals: "analytic", or "finite_difference" over `normal_step` times the radius to either side.
         backend: See `nerf.encodings.interpolate`.
+        lr: Learning rate of the density.
+        color_lr: Colours learn at this multiple of it.
     """
 
     def __init__(
@@ -32,12 +33,13 @@ class DenseGridField(Field):
         radius: float | int = 0.6,
         resolutions: Sequence[int] = (64,),
         density: Density | None = None,
-        color_lr: float | int = 1.0,
         normals: str = "finite_difference",
         normal_step: float | int = 0.03,
         backend: str = "auto",
+        lr: float | int = 0.05,
+        color_lr: float | int = 1.0,
     ) -> None:
-        super().__init__(radius, density, normals, normal_step)
+        super().__init__(radius=radius, density=density, normals=normals, normal_step=normal_step, lr=lr)
         if not resolutions or min(resolutions) < 2:
             raise ValueError(f"DenseGridField needs resolutions of 2 or more, got {list(resolutions)}.")
         if color_lr <= 0:

@@ -17,6 +17,7 @@ class FrequencyField(Field):
         hidden, layers: Width and number of the hidden layers.
         density: How the raw density is activated, and the ball it starts from.
         normals: "analytic", or "finite_difference" over `normal_step` times the radius to either side.
+        lr: Learning rate.
         seed: Of the initial weights.
     """
 
@@ -30,9 +31,10 @@ class FrequencyField(Field):
         density: Density | None = None,
         normals: str = "analytic",
         normal_step: float | int = 0.02,
+        lr: float | int = 0.002,
         seed: int = 0,
     ) -> None:
-        super().__init__(radius, density, normals, normal_step)
+        super().__init__(radius=radius, density=density, normals=normals, normal_step=normal_step, lr=lr)
         if hidden < 1 or layers < 1:
             raise ValueError(f"FrequencyField needs hidden >= 1 and layers >= 1, got {hidden=}, {layers=}.")
         self.encoding = FrequencyEncoding(octaves=octaves)

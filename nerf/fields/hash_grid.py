@@ -16,10 +16,10 @@ class HashGridField(Field):
         radius: The field covers [-radius, radius]^3.
         levels, features, log2_table, base, finest, active_levels, backend: See `nerf.encodings.HashGrid`.
         hidden: Width of the hidden layer.
-        network_lr: The network learns at this multiple of the learning rate. Under score distillation, whose
-            gradients are mostly noise, a tenth; all places share the network, and it must not tremble.
         density: How the raw density is activated, and the ball it starts from.
         normals: "analytic", or "finite_difference" over `normal_step` times the radius to either side.
+        lr, network_lr: Learning rates of the grid and of the network. All places share the network: where
+            gradients are mostly noise, as in distillation, it should learn more slowly than the grid.
         seed: Of the initial weights.
     """
 
@@ -34,14 +34,15 @@ class HashGridField(Field):
         finest: int = 256,
         active_levels: float | int | list | Schedule | None = None,
         hidden: int = 32,
-        network_lr: float | int = 1.0,
         density: Density | None = None,
         normals: str = "analytic",
         normal_step: float | int = 0.02,
         backend: str = "auto",
+        lr: float | int = 0.01,
+        network_lr: float | int = 0.01,
         seed: int = 0,
     ) -> None:
-        super().__init__(radius, density, normals, normal_step)
+        super().__init__(radius=radius, density=density, normals=normals, normal_step=normal_step, lr=lr)
         if hidden < 1 or network_lr <= 0:
             raise ValueError(
                 f"HashGridField needs hidden >= 1 and network_lr > 0, got {hidden=}, {network_lr=}."
@@ -62,10 +63,10 @@ class HashGridField(Field):
     def set_progress(self, progress: float) -> None:
         self.encoding.set_progress(progress)
 
-    def parameter_groups(self, lr: Schedule) -> list[dict]:
+    def parameter_groups(self, decay: Schedule) -> list[dict]:
         return [
-            {"params": list(self.encoding.parameters()), "lr": lr},
-            {"params": list(self.network.parameters()), "lr": Multiple(lr, self.network_lr)},
+            {"params": list(self.encoding.parameters()), "lr": Multiple(decay, self.lr)},
+            {"params": list(self.network.parameters()), "lr": Multiple(decay, self.network_lr)},
         ]
 
     def raw(self, unit: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:

@@ -13,7 +13,8 @@ class Uniform(Field):
     """The same density and colour everywhere in the box."""
 
     def __init__(self, *, density: float, color: tuple[float, float, float], radius: float = 0.6) -> None:
-        super().__init__(radius, Density(activation="exp", blob="none"), "analytic", 0.02)
+        options = {"normals": "analytic", "normal_step": 0.02, "lr": 0.01}
+        super().__init__(radius=radius, density=Density(activation="exp", blob="none"), **options)
         logits = torch.logit(torch.tensor(color))
         self.values = torch.nn.Parameter(torch.cat([torch.tensor([density * radius]).log(), logits]))
 
@@ -25,8 +26,8 @@ class Ball(Field):
     """A fuzzy ball: raw density slope * (size - |x|), coloured by place; x in units of the box."""
 
     def __init__(self, *, size: float = 0.5, slope: float = 20.0, radius: float = 0.6, **options) -> None:
-        options = {"normals": "analytic", "normal_step": 0.02} | options
-        super().__init__(radius, Density(blob="none", gain=10.0), **options)
+        options = {"normals": "analytic", "normal_step": 0.02, "lr": 0.01} | options
+        super().__init__(radius=radius, density=Density(blob="none", gain=10.0), **options)
         self.size = torch.nn.Parameter(torch.tensor(size))
         self.slope = slope
 

@@ -54,5 +54,5 @@ def test_bad_options_are_refused():
         SolidBackground(color=(0, 2, 0))
     with pytest.raises(ValueError, match=r"SolidBackground needs random in \[0, 1\], got 1.5"):
         SolidBackground(random=1.5)
-    with pytest.raises(ValueError, match="hidden >= 1, got 0"):
+    with pytest.raises(ValueError, match="hidden >= 1 and lr > 0, got hidden=0"):
         NetworkBackground(hidden=0)

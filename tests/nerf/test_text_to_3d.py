@@ -35,7 +35,6 @@ def task(prior=None, field=None, **options) -> TextTo3D:
         "renderer": VolumeRenderer(samples=32, occupancy=OccupancyGrid(resolution=16, every=4)),
         "background": SolidBackground(),
         "cameras": CameraSampler(height=SIZE, width=SIZE, distance=(1.8, 1.8)),
-        "lr": 0.05,
     }
     return TextTo3D(**(defaults | options))
 
@@ -94,7 +93,7 @@ def everything(prior=None) -> TextTo3D:
             "orientation": Orientation(weight=[[0.5, 0.0], [1.0, 0.1]]),
         },
         steps=8,
-        lr=Linear(0.02, 0.01),
+        decay=Linear(2.0, 1.0),
     )
 
 

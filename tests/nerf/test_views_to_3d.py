@@ -27,7 +27,7 @@ def scene() -> Scene:
 def task(scene: Scene, field=None, **options) -> ViewsTo3D:
     field = field or DenseGridField(resolutions=[12, 24], density=Density(gain=10, blob_height=5))
     renderer = VolumeRenderer(samples=40, occupancy=OccupancyGrid(resolution=16, every=8))
-    return ViewsTo3D(scene=scene, field=field, renderer=renderer, **({"rays": 1024, "lr": 0.05} | options))
+    return ViewsTo3D(scene=scene, field=field, renderer=renderer, **({"rays": 1024, "decay": 1.0} | options))
 
 
 def test_unseen_views_are_found(scene):
