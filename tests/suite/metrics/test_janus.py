@@ -113,5 +113,5 @@ def test_janus_index_tells_true_objects_from_planted_ones(measured):
 
 @pytest.mark.judge
 def test_mirror_difference_tells_them_without_a_judge(measured):
-    """A planted Janus is within .001 of its mirror image; every true object differs by more than .05."""
-    assert measured[:, 1, 1].max() < 1e-3 and measured[:, 0, 1].min() > 0.05
+    """A planted Janus is within .005 of its mirror image; every true object differs by more than .05."""
+    assert measured[:, 1, 1].max() < 5e-3 and measured[:, 0, 1].min() > 0.05
