@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hydra.types import RunMode
 
 from suite.__main__ import parse
 from suite.compose import Composer, tasks
@@ -18,6 +19,7 @@ from suite.config import build
 from suite.diffusion.samplers import ddim, starting_noise
 from suite.execute import resolve
 from suite.io.images import read_image, write_image
+from suite.options import locate, options_of
 from suite.rng import generator
 from suite.toyworld.kinds import registry
 from suite.toyworld.objects import assemble, painted
@@ -178,3 +180,28 @@ def test_the_readme_lists_every_task():
     text = (ROOT / "README.md").read_text()
     missing = [name for name in tasks() if f"`{name.replace('/', ' ')}`" not in text]
     assert not missing
+
+
+def test_the_readme_tells_the_defaults():
+    """The table of options says what `suite text_to_3d` composes: values, and names of the groups' choices."""
+    table = (ROOT / "README.md").read_text().partition("## Options used most")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.+?`) \| (`.+?`|needed) \|", table, flags=re.MULTILINE)
+    assert len(rows) > 10
+    with Composer(task="text_to_3d") as composer:
+        config = composer.unresolved([])
+        chosen = composer.hydra.compose_config(
+            "text_to_3d", [], RunMode.RUN, from_shell=False
+        ).hydra.runtime.choices
+        for keys, said in rows:
+            for key in re.findall(r"`([^`]+)`", keys):
+                if key in chosen:
+                    shown = chosen[key] if isinstance(chosen[key], str | None) else list(chosen[key])
+                    assert yaml.safe_load(said.strip("`")) == shown, key
+                    continue
+                node = config
+                for part in key.split("."):
+                    default = options_of(locate(node["_target_"])).get(part) if "_target_" in node else None
+                    node = node[part] if part in node else getattr(default, "default", None)
+                if isinstance(node, dict):  # the prompt, or several choices of a group
+                    node = node.get("text", list(node))
+                assert yaml.safe_load(said.strip("`")) == ("needed" if node == "???" else node), key
