@@ -29,7 +29,7 @@ from suite.diffusion.noise import NoiseSchedule
 from suite.rng import global_randomness, reseed
 from suite.types import Images
 
-# Stable Diffusion's schedule, but for a last beta of 0.025: with 0.012 a whole object is still seen through the noise of
+# Stable Diffusion's schedule, but for its last beta of 0.025: with 0.012 an object is still seen through the noise of
 # t = 1 (its patches vary together), so that words are learnt late and sampling starts from what was never trained on.
 SCHEDULER = {
     "_class_name": "DDIMScheduler",

@@ -100,6 +100,19 @@ class _Block(nn.Module):
         return F.relu(x + self.same_norm(self.same(x)))
 
 
+class _Residual(nn.Module):
+    """One more convolution at the same resolution; a fresh one changes nothing."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.same = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return F.relu(x + self.norm(self.same(x)))
+
+
 class Judge(nn.Module):
     """The classifier's network: strided convolutions, a mean over the picture, one linear layer a question.
 
@@ -114,13 +127,16 @@ class Judge(nn.Module):
         self.stem = nn.Conv2d(3, widths[0], 5, 2, 2, bias=False)
         self.stem_norm = nn.BatchNorm2d(widths[0])
         self.blocks = nn.Sequential(*[_Block(a, b) for a, b in zip(widths, widths[1:])])
+        self.more = nn.ModuleList([_Residual(width) for width in widths[2:]])
         self.heads = nn.ModuleDict({head: nn.Linear(widths[-1], len(a)) for head, a in world.heads.items()})
 
     def forward(self, images: Images) -> Verdict:
         """The verdict on pictures of any size."""
         x = resized(images) * 4 - 2
         x = F.relu(self.stem_norm(self.stem(x.contiguous(memory_format=torch.channels_last))))
-        x = self.blocks(x).float().mean((2, 3))
+        for block, more in zip(self.blocks, [nn.Identity(), *self.more]):
+            x = more(block(x))
+        x = x.float().mean((2, 3))
         with torch.autocast(x.device.type, enabled=False):
             answers = {head: layer(x).log_softmax(1) for head, layer in self.heads.items()}
         return Verdict(self.world, **answers)

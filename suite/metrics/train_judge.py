@@ -7,7 +7,7 @@ whether it is overhead: -log(1 - p(overhead)). Pictures come from seeds of their
 compositions among them.
 """
 
-from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ from suite.toyworld.captions import VIEWS
 from suite.toyworld.dataset import Label, Scenes, real_surfaces
 from suite.toyworld.objects import kinds
 from suite.toyworld.paints import COLORS, PATTERNS
+from suite.toyworld.pool import Pool
 
 SEED = 1_000_003  # added to the run's seed: priors are trained on other pictures
 VIEWS_EACH = 4  # pictures of each thing
@@ -69,19 +70,18 @@ class TrainJudge(Optimization):
         export: str | None = None,
         seed: int = 0,
     ) -> None:
-        if min(steps, batch, reuse, pool, test_batches) < 1:
-            raise ValueError("TrainJudge needs steps, batch, reuse, pool and test_batches of at least 1.")
+        if min(steps, test_batches) < 1:
+            raise ValueError(f"steps and test_batches must be at least 1, got {steps} and {test_batches}.")
         if batch % VIEWS_EACH:
             raise ValueError(f"batch={batch} must be a multiple of {VIEWS_EACH}, the views of each thing.")
         real = real_surfaces(objects) if objects else []
         self.scenes = Scenes(real=real, shares=shares, split="all", views=VIEWS_EACH)
-        self.steps, self.batch, self.reuse, self.pool = steps, batch, reuse, pool
-        self.rate, self.smoothing, self.test_batches = rate, smoothing, test_batches
-        self.export, self.seed = export, seed
+        self.pool = Pool(self.scenes, batch=batch, reuse=reuse, size=pool, seed=SEED + seed)
+        self.steps, self.rate, self.smoothing = steps, rate, smoothing
+        self.test_batches, self.export, self.seed = test_batches, export, seed
         self.judge = Judge(world=world_of(self.scenes), widths=widths)
         if init:
             take_over(self.judge, load_judge() if init == "shipped" else load_judge(init))
-        self.rendered: deque[tuple[int, Tensor, dict[str, Tensor]]] = deque(maxlen=pool)
 
     def parameter_groups(self) -> list[dict]:
         return [{"params": list(self.judge.parameters()), "lr": WarmCosine(self.rate)}]
@@ -90,7 +90,8 @@ class TrainJudge(Optimization):
         return torch.optim.AdamW(self.judge.parameters(), lr=self.rate, weight_decay=0.02, fused=True)
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
-        images, targets = self._draw(step, generator)
+        images, labels = self.pool.draw(step, generator)
+        targets = targets_of(labels, self.judge.world)
         device = self.judge.stem.weight.device
         images = worn(images, generator).to(device)
         self.judge.train()
@@ -101,25 +102,6 @@ class TrainJudge(Optimization):
         right = verdict.name.argmax(1) == targets["name"]
         self.log("named", right.float().mean())
         return sum(losses.values())
-
-    def _draw(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """A batch out of the pool of this step, which depends on the step alone: resuming renders it anew."""
-        newest = step // self.reuse + self.pool // 8  # a few batches more than needed at the start
-        first = max(0, newest - self.pool + 1)
-        done = self.rendered[-1][0] if self.rendered else first - 1
-        for number in range(max(first, done + 1), newest + 1):
-            batch = self.scenes.batch(self.batch, SEED + self.seed, number)
-            pictures = torch.from_numpy(batch.images).mul(255).round().byte().movedim(-1, 1)
-            self.rendered.append((number, pictures, targets_of(batch.labels, self.judge.world)))
-        count = len(self.rendered)
-        which = torch.randint(count, (self.batch,), generator=generator).tolist()
-        places = torch.randint(self.batch, (self.batch,), generator=generator).tolist()
-        drawn = [(self.rendered[k], place) for k, place in zip(which, places)]
-        images = torch.stack([pictures[place] for (_, pictures, _), place in drawn]).float() / 255
-        heads = self.judge.world.heads
-        return images, {
-            h: torch.stack([targets[h][place] for (_, _, targets), place in drawn]) for h in heads
-        }
 
     def finish(self, run: Run) -> dict[str, float]:
         """Writes the judge and measures it on true renders of seeds that neither it nor a prior has seen."""
@@ -166,7 +148,7 @@ def take_over(judge: Judge, older: Judge) -> None:
             ours[here] = theirs[there]
 
 
-def targets_of(labels: tuple[Label, ...], world: World) -> dict[str, Int[Tensor, " b"]]:
+def targets_of(labels: Sequence[Label], world: World) -> dict[str, Int[Tensor, " b"]]:
     """The right answer to each question as a number, or NOT_ASKED, or (views) NOT_OVERHEAD."""
     heads = {head: {answer: i for i, answer in enumerate(answers)} for head, answers in world.heads.items()}
 

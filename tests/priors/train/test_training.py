@@ -8,7 +8,7 @@ import torch
 from priors.stable_diffusion import load
 from priors.train.denoiser import DenoiserTraining
 from priors.train.tokenizer import learn_tokenizer
-from priors.train.train_prior import TrainPrior, ahead, images_of
+from priors.train.train_prior import TrainPrior, images_of
 from suite.rng import generator
 from suite.toyworld.dataset import Scenes
 from suite.toyworld.vocabulary import tokenizer_corpus
@@ -89,13 +89,6 @@ def test_going_on_from_a_prior(training, tmp_path):
     assert again.tokenizer("a red car").input_ids == training.tokenizer("a red car").input_ids
 
 
-def test_batches_ahead_are_the_same_batches():
-    """The thread that renders ahead changes nothing."""
-    scenes = Scenes()
-    batches = ahead(scenes, 4, 0, 2, 4)
-    assert [next(batches).labels, next(batches).labels] == [scenes.batch(4, 0, n).labels for n in (2, 3)]
-
-
 def test_the_command_makes_a_prior_that_other_tasks_take(command):
     """`suite train_prior` leaves prior/ with the words that it knows."""
     done = command(
@@ -110,7 +103,7 @@ def test_the_command_makes_a_prior_that_other_tasks_take(command):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch": 0}, "batch must be positive"),
+        ({"batch": 0}, "batch, reuse and pool must be positive"),
         ({"size": 40}, "multiple of 16"),
         ({"steps": 0}, "steps must be positive"),
     ],

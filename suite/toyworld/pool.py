@@ -1,0 +1,62 @@
+"""Training pictures out of a pool of those rendered last, each shown several times.
+
+Rendering costs about as much as a small network's step; a picture that comes again some steps later, under other noise
+or wear, teaches almost as much as a new one.
+"""
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+
+from suite.toyworld.dataset import Label, Scenes
+from suite.types import Images
+
+
+class Pool:
+    """The newest rendered batches of scenes, from which each step draws.
+
+    A draw depends on the step and its generator alone: a resumed training renders the pool anew. The next batch is
+    rendered by a thread meanwhile.
+
+    Args:
+        scenes: Where pictures come from.
+        batch: Pictures drawn at a step, and rendered at once.
+        reuse: Steps for which a new batch is rendered once: how often a picture is shown on average.
+        size: Batches kept.
+        seed: Of the pictures.
+    """
+
+    def __init__(self, scenes: Scenes, *, batch: int, reuse: int, size: int, seed: int) -> None:
+        if min(batch, reuse, size) < 1:
+            raise ValueError(f"batch, reuse and pool must be at least 1, got {batch}, {reuse} and {size}.")
+        self.scenes, self.batch, self.reuse, self.size, self.seed = scenes, batch, reuse, size, seed
+        self.kept: deque[tuple[int, torch.Tensor, tuple[Label, ...]]] = deque(maxlen=size)
+        self.thread = ThreadPoolExecutor(1)
+        self.coming: dict[int, Future] = {}
+
+    def draw(self, step: int, generator: torch.Generator) -> tuple[Images, list[Label]]:
+        """The pictures of this step, float32 RGB in [0, 1], and what is known of each."""
+        newest = step // self.reuse + self.size // 8  # a few batches more than needed at the start
+        first = max(0, newest - self.size + 1)
+        if self.kept and not first <= self.kept[-1][0] <= newest:
+            self.kept.clear()
+        done = self.kept[-1][0] if self.kept else first - 1
+        for number in range(max(first, done + 1), newest + 1):
+            self.kept.append((number, *self._rendered(number)))
+        if (step + 1) // self.reuse > step // self.reuse:
+            self.coming = {newest + 1: self.thread.submit(self._render, newest + 1)}
+        while self.kept[0][0] < first:
+            self.kept.popleft()
+        which = torch.randint(len(self.kept), (self.batch,), generator=generator).tolist()
+        places = torch.randint(self.batch, (self.batch,), generator=generator).tolist()
+        images = torch.stack([self.kept[k][1][place] for k, place in zip(which, places)])
+        return images.float() / 255, [self.kept[k][2][place] for k, place in zip(which, places)]
+
+    def _rendered(self, number: int) -> tuple[torch.Tensor, tuple[Label, ...]]:
+        coming = self.coming.pop(number, None)
+        return coming.result() if coming else self._render(number)
+
+    def _render(self, number: int) -> tuple[torch.Tensor, tuple[Label, ...]]:
+        batch = self.scenes.batch(self.batch, self.seed, number)
+        return torch.from_numpy(batch.images).mul(255).round().byte().movedim(-1, 1), batch.labels
