@@ -1,45 +1,36 @@
-"""Triangles to pixels, and a plain picture of a mesh.
+"""Plain pictures of a mesh, differentiable where they are asked to be.
 
-`rasterize` finds the triangle behind each pixel centre: a numba z-buffer for tensors on a CPU, the same
-arithmetic in torch elsewhere (rasterizer_torch, also its twin in the tests). `interpolate` is torch and
-differentiable in the attributes; barycentrics and depth are differentiable in the clip positions. Coverage
-has no gradient: silhouettes do not move.
-
-Triangles are seen from both sides. What lies outside the near and far planes is cut away exactly, pixel by
-pixel; no triangle is dropped because a corner is behind the camera.
+The pieces are in rasterizer_fragments (`rasterize`, `interpolate`: known from here too), antialiasing and
+textures. Colours, normals and depth are differentiable in the mesh; silhouettes are with `antialias=True`.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from suite.geometry.cameras import Cameras
 from suite.geometry.mesh import Mesh, sample_texture
-from suite.geometry.rasterizer_torch import barycentrics as barycentrics_of
-from suite.geometry.rasterizer_torch import visible_faces
-from suite.geometry.transforms import homogeneous
+from suite.geometry.rasterizer_fragments import (
+    Fragments,
+    clip_positions,
+    interpolate,
+    pixel_coordinates,
+    rasterize,
+)
 from suite.types import Images, Masks
 
-
-@dataclass(frozen=True)
-class Fragments:
-    """What each pixel centre sees.
-
-    Attributes:
-        face_id: Index of the nearest face, -1 where there is none.
-        barycentrics: Perspective-correct weights of the face's three corners; 0 where there is none.
-        depth: Clip-space w, which for `Cameras.clip_from_world` is the distance along the view axis; 0 where
-            there is none.
-    """
-
-    face_id: Int[Tensor, "b h w"]
-    barycentrics: Float[Tensor, "b h w 3"]
-    depth: Float[Tensor, "b h w"]
+__all__ = [
+    "Fragments",
+    "RenderedMesh",
+    "clip_positions",
+    "interpolate",
+    "pixel_coordinates",
+    "rasterize",
+    "render_mesh",
+]
 
 
 @dataclass(frozen=True)
@@ -57,84 +48,6 @@ class RenderedMesh:
     masks: Masks
     depth: Float[Tensor, "b 1 h w"]
     normals: Float[Tensor, "b 3 h w"]
-
-
-def clip_positions(vertices: Float[Tensor, "v 3"], cameras: Cameras) -> Float[Tensor, "b v 4"]:
-    """World vertices in the clip space of each camera."""
-    return homogeneous(vertices) @ cameras.clip_from_world().transpose(-1, -2)
-
-
-def rasterize(
-    clip: Float[Tensor, "b v 4"], faces: Int[Tensor, "f 3"], height: int, width: int, *, threads: int = 1
-) -> Fragments:
-    """The nearest triangle at each pixel centre.
-
-    Args:
-        clip: OpenGL clip coordinates; x = w is the right edge of the image, y = w its top (row 0).
-        faces: Corners; either winding is seen.
-        threads: Views drawn at the same time on a CPU.
-    """
-    pixels, planes = pixel_coordinates(clip, height, width)
-    if clip.is_cuda:
-        face_id = torch.stack(
-            [visible_faces(p, z, faces, height, width) for p, z in zip(pixels, planes, strict=True)]
-        )
-        return Fragments(face_id, *barycentrics_of(pixels, faces, face_id))
-    face_id, barycentrics, depth = _zbuffers(pixels.detach(), planes.detach(), faces, height, width, threads)
-    if clip.requires_grad:
-        barycentrics, depth = barycentrics_of(pixels, faces, face_id)
-    return Fragments(face_id, barycentrics, depth)
-
-
-def interpolate(
-    attributes: Float[Tensor, "*b v c"], fragments: Fragments, faces: Int[Tensor, "f 3"]
-) -> Float[Tensor, "b h w c"]:
-    """Attributes of the vertices (shared by the views, or a set for each) at each pixel; 0 where empty."""
-    corners = faces.long()[fragments.face_id.clamp_min(0)]  # b h w 3
-    if attributes.dim() == 2:
-        values = attributes[corners]
-    else:
-        view = torch.arange(len(attributes), device=attributes.device)[:, None, None, None]
-        values = attributes[view, corners]
-    w0, w1, w2 = fragments.barycentrics.split(1, dim=-1)
-    return values[..., 0, :] * w0 + values[..., 1, :] * w1 + values[..., 2, :] * w2
-
-
-def pixel_coordinates(
-    clip: Float[Tensor, "b v 4"], height: int, width: int
-) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, "b v 2"]]:
-    """float64 homogeneous pixel coordinates (X, Y, w), and distances to the near and far planes."""
-    x, y, z, w = clip.double().unbind(-1)
-    pixels = torch.stack([0.5 * width * (w + x), 0.5 * height * (w - y), w], dim=-1)
-    return pixels, torch.stack([w + z, w - z], dim=-1)
-
-
-def _zbuffers(
-    pixels: Float[Tensor, "b v 3"],
-    planes: Float[Tensor, "b v 2"],
-    faces: Int[Tensor, "f 3"],
-    height: int,
-    width: int,
-    threads: int,
-) -> tuple[Int[Tensor, "b h w"], Float[Tensor, "b h w 3"], Float[Tensor, "b h w"]]:
-    from suite.geometry.rasterizer_numba import zbuffer
-
-    b = len(pixels)
-    face_id = np.full((b, height, width), -1, np.int64)
-    barycentrics = np.zeros((b, height, width, 3), np.float32)
-    depth = np.zeros((b, height, width), np.float32)
-    points, distances, triangles = pixels.numpy(), planes.numpy(), faces.numpy().astype(np.int64)
-
-    def draw(k: int) -> None:
-        zbuffer(points[k], distances[k], triangles, height, width, face_id[k], barycentrics[k], depth[k])
-
-    if threads > 1 and b > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(draw, range(b)))
-    else:
-        for k in range(b):
-            draw(k)
-    return torch.from_numpy(face_id), torch.from_numpy(barycentrics), torch.from_numpy(depth)
 
 
 Background = Sequence[float | int] | Float[Tensor, "*b 3"] | Images

@@ -82,3 +82,84 @@ def zbuffer(pixels, near_z, faces, height, width, face_id, barycentrics, depth):
                 barycentrics[row, column, 1] = u1 / one_over_w
                 barycentrics[row, column, 2] = u2 / one_over_w
                 depth[row, column] = 1.0 / one_over_w
+
+
+@numba.njit(cache=True, nogil=True)
+@no_type_check
+def barycentrics_backward(pixels, faces, face_id, to_barycentrics, to_depth, to_pixels):
+    """One view. Adds the gradient in `pixels` of what `zbuffer` wrote into `to_pixels`.
+
+    With M the matrix whose rows are V_i, M^T u = p, so du = -M^-T dM^T u and a gradient g in u gives
+
+        dL/dV_i = -u_i M^-1 g,     g_i = w (dL/db_i - sum_j b_j dL/db_j) - w^2 dL/dw
+
+    Args:
+        face_id: `h w`, of `zbuffer`. to_barycentrics: `h w 3`. to_depth: `h w`. to_pixels: float64 `v 3`.
+    """
+    for row in range(face_id.shape[0]):
+        for column in range(face_id.shape[1]):
+            f = face_id[row, column]
+            if f < 0:
+                continue
+            g0, g1, g2 = (
+                to_barycentrics[row, column, 0],
+                to_barycentrics[row, column, 1],
+                to_barycentrics[row, column, 2],
+            )
+            gd = to_depth[row, column]
+            if g0 == 0 and g1 == 0 and g2 == 0 and gd == 0:
+                continue
+            i0, i1, i2 = faces[f, 0], faces[f, 1], faces[f, 2]
+            x0, y0, w0 = pixels[i0, 0], pixels[i0, 1], pixels[i0, 2]
+            x1, y1, w1 = pixels[i1, 0], pixels[i1, 1], pixels[i1, 2]
+            x2, y2, w2 = pixels[i2, 0], pixels[i2, 1], pixels[i2, 2]
+            ax0, ay0, az0 = y1 * w2 - w1 * y2, w1 * x2 - x1 * w2, x1 * y2 - y1 * x2
+            ax1, ay1, az1 = y2 * w0 - w2 * y0, w2 * x0 - x2 * w0, x2 * y0 - y2 * x0
+            ax2, ay2, az2 = y0 * w1 - w0 * y1, w0 * x1 - x0 * w1, x0 * y1 - y0 * x1
+            inverse = 1.0 / (x0 * ax0 + y0 * ay0 + w0 * az0)
+            x, y = column + 0.5, row + 0.5
+            u0 = (ax0 * x + ay0 * y + az0) * inverse
+            u1 = (ax1 * x + ay1 * y + az1) * inverse
+            u2 = (ax2 * x + ay2 * y + az2) * inverse
+            w = 1.0 / (u0 + u1 + u2)
+            mean = (g0 * u0 + g1 * u1 + g2 * u2) * w + gd * w
+            g0, g1, g2 = (g0 - mean) * w * inverse, (g1 - mean) * w * inverse, (g2 - mean) * w * inverse
+            hx = g0 * ax0 + g1 * ax1 + g2 * ax2
+            hy = g0 * ay0 + g1 * ay1 + g2 * ay2
+            hw = g0 * az0 + g1 * az1 + g2 * az2
+            for i, u in ((i0, u0), (i1, u1), (i2, u2)):
+                to_pixels[i, 0] -= u * hx
+                to_pixels[i, 1] -= u * hy
+                to_pixels[i, 2] -= u * hw
+
+
+@numba.njit(cache=True, nogil=True)
+@no_type_check
+def interpolate(attributes, faces, face_id, barycentrics, values):
+    """One view. values `h w c` (zeros) = sum_i b_i attributes[faces[face_id, i]], attributes `v c`."""
+    for row in range(face_id.shape[0]):
+        for column in range(face_id.shape[1]):
+            f = face_id[row, column]
+            if f < 0:
+                continue
+            for i in range(3):
+                weight, vertex = barycentrics[row, column, i], faces[f, i]
+                for k in range(values.shape[2]):
+                    values[row, column, k] += weight * attributes[vertex, k]
+
+
+@numba.njit(cache=True, nogil=True)
+@no_type_check
+def interpolate_backward(attributes, faces, face_id, barycentrics, to_values, to_attributes, to_barycentrics):
+    """One view. Adds the gradients of `interpolate` into the last two arrays."""
+    for row in range(face_id.shape[0]):
+        for column in range(face_id.shape[1]):
+            f = face_id[row, column]
+            if f < 0:
+                continue
+            for i in range(3):
+                weight, vertex, total = barycentrics[row, column, i], faces[f, i], 0.0
+                for k in range(to_values.shape[2]):
+                    to_attributes[vertex, k] += weight * to_values[row, column, k]
+                    total += attributes[vertex, k] * to_values[row, column, k]
+                to_barycentrics[row, column, i] += total

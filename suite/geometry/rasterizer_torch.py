@@ -24,16 +24,56 @@ def solve(corners: Float[Tensor, "*n 3 3"], x: Tensor, y: Tensor) -> Float[Tenso
 def barycentrics(
     pixels: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"], face_id: Int[Tensor, "b h w"]
 ) -> tuple[Float[Tensor, "b h w 3"], Float[Tensor, "b h w"]]:
-    """Weights and depth of known faces, differentiable in `pixels`, as float32."""
-    _, h, w = face_id.shape
+    """Weights and depth of known faces, differentiable in `pixels`."""
     view, row, column = (face_id >= 0).nonzero(as_tuple=True)
     corners = pixels[view[:, None], faces.long()[face_id[view, row, column]]]
     u = solve(corners, column + 0.5, row + 0.5)
     total = u.sum(-1)
-    weights = torch.zeros((*face_id.shape, 3), device=pixels.device)
-    depth = torch.zeros(face_id.shape, device=pixels.device)
-    weights = weights.index_put((view, row, column), (u / total[:, None]).float())
-    return weights, depth.index_put((view, row, column), (1 / total).float())
+    weights, depth = pixels.new_zeros((*face_id.shape, 3)), pixels.new_zeros(face_id.shape)
+    weights = weights.index_put((view, row, column), u / total[:, None])
+    return weights, depth.index_put((view, row, column), 1 / total)
+
+
+def pixel_coordinates(
+    clip: Float[Tensor, "b v 4"], height: int, width: int
+) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, "b v 2"]]:
+    """float64 homogeneous pixel coordinates (X, Y, w), and distances to the near and far planes."""
+    x, y, z, w = clip.double().unbind(-1)
+    pixels = torch.stack([0.5 * width * (w + x), 0.5 * height * (w - y), w], dim=-1)
+    return pixels, torch.stack([w + z, w - z], dim=-1)
+
+
+def interpolate(
+    attributes: Float[Tensor, "b v c"],
+    faces: Int[Tensor, "f 3"],
+    face_id: Int[Tensor, "b h w"],
+    barycentrics: Float[Tensor, "b h w 3"],
+) -> Float[Tensor, "b h w c"]:
+    """sum_i b_i attributes[faces[face_id, i]]; 0 where there is no face."""
+    corners = faces.long()[face_id.clamp_min(0)]
+    view = torch.arange(len(attributes), device=attributes.device)[:, None, None, None]
+    return (attributes[view, corners] * barycentrics[..., None]).sum(-2)
+
+
+def screen_derivatives(
+    pixels: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"], face_id: Int[Tensor, "b h w"]
+) -> Float[Tensor, "b h w 3 2"]:
+    """d(barycentrics) / d(pixel x, pixel y): how fast weights change from pixel to pixel; 0 where empty.
+
+    u is linear in the pixel, so with U = sum_i u_i,  d b_i = (d u_i - b_i dU) / U.
+    """
+    view, row, column = (face_id >= 0).nonzero(as_tuple=True)
+    corners = pixels[view[:, None], faces.long()[face_id[view, row, column]]]
+    v0, v1, v2 = corners.unbind(-2)
+    adjugate = torch.stack(
+        [torch.linalg.cross(v1, v2), torch.linalg.cross(v2, v0), torch.linalg.cross(v0, v1)], dim=-2
+    )
+    center = torch.stack([column + 0.5, row + 0.5, torch.ones_like(column)], dim=-1).to(pixels)
+    u = (adjugate @ center[:, :, None])[..., 0]  # times det, which cancels
+    total = u.sum(-1)[:, None, None]
+    slopes = adjugate[..., :2]
+    found = (slopes - (u[..., None] / total) * slopes.sum(-2, keepdim=True)) / total
+    return pixels.new_zeros((*face_id.shape, 3, 2)).index_put((view, row, column), found)
 
 
 @torch.no_grad()
