@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 PARTS_XL = (*PARTS, "text_encoder_2", "tokenizer_2")
+PROJECTIONS = ("cc_projection", "clip_camera_projection")  # one of them is in every Zero123
+PARTS_ZERO123 = ("unet", "vae", "image_encoder", "scheduler")
 PIPELINES = (
     "StableDiffusionPipeline",
     "StableDiffusionImg2ImgPipeline",
@@ -73,6 +75,10 @@ def _checked_index(folder: Path) -> dict[str, Any]:
         )
     index = read_json(folder / "model_index.json")
     pipeline = index.get("_class_name")
+    if projection_of(index):
+        raise UserError(
+            f"'{folder}' is a Zero123, which reads pictures. Type prior=zero123 prior.path={folder}"
+        )
     if pipeline not in PIPELINES:
         raise UserError(
             f"'{folder}' holds a {pipeline}, which is another kind of model. This prior is made of a "
@@ -207,14 +213,21 @@ def missing_parts(folder: Path) -> list[str]:
         names = [entry.name for entry in (folder / part).iterdir()] if (folder / part).is_dir() else []
         if not any(name.endswith(".json") for name in names):
             missing.append(part)
-        elif part in ("unet", "vae") or part.startswith("text_encoder"):
+        elif part not in ("scheduler", "tokenizer", "tokenizer_2"):
             missing += [] if choose(names, None)[0] else [part]
     return missing
 
 
 def parts_of(index: Mapping[str, Any]) -> tuple[str, ...]:
     """The components that a prior needs of a pipeline with this model_index.json."""
+    if projection := projection_of(index):
+        return (*PARTS_ZERO123, projection)
     return PARTS_XL if "XL" in index.get("_class_name", "") else PARTS
+
+
+def projection_of(index: Mapping[str, Any]) -> str | None:
+    """The component that joins picture and camera, which only a Zero123 has."""
+    return next((name for name in PROJECTIONS if name in index), None)
 
 
 def wanted_files(files: Sequence[str], variant: str | None) -> list[str]:
@@ -225,7 +238,8 @@ def wanted_files(files: Sequence[str], variant: str | None) -> list[str]:
             "file and give that path."
         )
     chosen = ["model_index.json"]
-    for part in PARTS_XL:
+    zero123 = any(name.startswith(PROJECTIONS) for name in files)
+    for part in (*PARTS_ZERO123, *PROJECTIONS) if zero123 else PARTS_XL:
         names = [name.removeprefix(part + "/") for name in files if name.startswith(part + "/")]
         weights, _ = choose(names, variant)
         chosen += [f"{part}/{name}" for name in names if name.endswith((".json", ".txt"))]

@@ -71,8 +71,8 @@ def load_file(
     )
     return Components(
         name=str(path),
-        unet=_unet(tensors, folder, dtype, path),
-        vae=_vae(tensors, folder, dtype, path),
+        unet=ldm_unet(tensors, folder, dtype, path),
+        vae=ldm_vae(tensors, folder, dtype, path),
         text_encoders=_text_encoders(tensors, found, folder, dtype, path),
         tokenizers=tokenizers,
         scheduler=scheduler,
@@ -96,6 +96,8 @@ def detect_family(tensors: Tensors, path: Path) -> str:
     has = lambda prefix: any(name.startswith(prefix) for name in tensors)  # noqa: E731
     if not has(UNET):
         raise UserError(f"'{path}' {_what_else(has, tensors)} Give a checkpoint of 1.x, 2.x or XL.")
+    if has("cc_projection."):
+        raise UserError(f"'{path}' is a Zero123, which reads pictures. Type prior=zero123 prior.path={path}")
     if has("conditioner.embedders.0.model."):
         raise UserError(f"'{path}' is XL's refiner, which is no prior of its own. Give the base model.")
     family = next((family for prefix, family in TEXT_ENCODERS.items() if has(prefix)), None)
@@ -127,7 +129,8 @@ def _what_else(has: Callable[[str], bool], tensors: Tensors) -> str:
     return f"is not a Stable Diffusion checkpoint: its tensors are named {listing(sorted(tensors), 3)}."
 
 
-def _unet(tensors: Tensors, folder: Path, dtype: torch.dtype, path: Path) -> nn.Module:
+def ldm_unet(tensors: Tensors, folder: Path, dtype: torch.dtype, path: Path) -> nn.Module:
+    """The U-Net of a file's tensors, configured as `folder`/unet says; its moving average where there is one."""
     from diffusers import UNet2DConditionModel
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
@@ -135,17 +138,18 @@ def _unet(tensors: Tensors, folder: Path, dtype: torch.dtype, path: Path) -> nn.
     build = lambda: UNet2DConditionModel.from_config(config)  # noqa: E731
     # EMA weights, where a file carries both, are what the pruned releases hold
     convert = lambda: convert_ldm_unet_checkpoint(tensors, config, extract_ema=True)  # noqa: E731
-    return _filled(build, convert, tensors, UNET, dtype, path)
+    return filled(build, convert, tensors, UNET, dtype, path)
 
 
-def _vae(tensors: Tensors, folder: Path, dtype: torch.dtype, path: Path) -> nn.Module:
+def ldm_vae(tensors: Tensors, folder: Path, dtype: torch.dtype, path: Path) -> nn.Module:
+    """The autoencoder of a file's tensors, configured as `folder`/vae says."""
     from diffusers import AutoencoderKL
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
     config = AutoencoderKL.load_config(folder / "vae", local_files_only=True)
     build = lambda: AutoencoderKL.from_config(config)  # noqa: E731
     convert = lambda: convert_ldm_vae_checkpoint(tensors, config)  # noqa: E731
-    return _filled(build, convert, tensors, VAE, dtype, path)
+    return filled(build, convert, tensors, VAE, dtype, path)
 
 
 def _text_encoders(
@@ -163,7 +167,7 @@ def _text_encoders(
                 return convert_ldm_clip_checkpoint(used)
             return convert_open_clip_checkpoint(SimpleNamespace(config=config), used, prefix=prefix)
 
-        return _filled(lambda: cls(config), convert, {}, prefix, dtype, path)
+        return filled(lambda: cls(config), convert, {}, prefix, dtype, path)
 
     if family == "sdxl":
         return (
@@ -173,7 +177,7 @@ def _text_encoders(
     return (encoder(CLIPTextModel, "text_encoder", OPEN_CLIP_2 if family == "sd21" else CLIP_1),)
 
 
-def _filled(
+def filled(
     build: Callable[[], nn.Module],
     convert: Callable[[], Tensors],
     tensors: Tensors,

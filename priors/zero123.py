@@ -1,0 +1,348 @@
+"""Zero-1-to-3: what an object looks like from elsewhere, given one picture of it (Liu et al. 2023, arXiv:2303.11328).
+
+    token = W [CLIP(image), pose] + b        what the U-Net attends to
+    eps_hat(x_t, t) = U-Net([x_t, E(2 image - 1)], t, token)
+
+    E       the autoencoder's mode, *not* multiplied by its scaling factor, unlike x_0
+    pose    (d polar, sin d azimuth, cos d azimuth, ...), target minus reference; then, by `pose`,
+              radius          d distance                       Zero123, Zero123-XL
+              polar           the reference's own polar angle  Stable Zero123
+              radius_polar    both                             what `suite train_novel_view` makes
+
+Guidance starts from a zero token (after the projection) and a zero latent, as the authors sample. Their training fed
+W [0, pose] + b instead: a mismatch of the originals that is kept here, because their results come with it.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from priors.base import CameraContract, Condition, Prior
+from priors.checkpoints import check_packages, locate, quiet
+from priors.loading.zero123 import POSES, Zero123Components, load_zero123_file, load_zero123_folder
+from priors.prompts import ViewPrompts
+from priors.stable_diffusion import DTYPES, HALF_DEVICES, KINDS
+from suite.diffusion.noise import NoiseSchedule
+from suite.errors import UserError
+from suite.geometry.camera_formats import zero123_pose
+from suite.geometry.cameras import Cameras
+from suite.types import Images, Latents, Times
+
+FOV_DEG = 49.13  # a lens of 35 mm before a sensor of 32 mm: 2 atan(16 / 35)
+DISTANCE = (1.5, 2.2)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+SHIPPED = {"pocket_zero123": Path(__file__).parent / "pocket_zero123"}
+
+
+class Zero123Prior(Prior):
+    """A frozen Zero123. Say with `show` which picture it is asked about, or with each `embed`.
+
+    Objects have a longest side of 1, are centred, and are seen on white with a field of view of 49.13 degrees from a
+    distance of 1.5 to 2.2; it warns of anything else that it can see.
+
+    Args:
+        components: Its parts, from `priors.loading.zero123`.
+        resolution: Side of the images that it is asked about; None is the one it was trained on.
+        guidance_scale: The classifier-free scale that suits distilling it; the authors sample with 3.
+        half_on_gpu: Become float16 when moved to a GPU, and float32 when moved back.
+    """
+
+    def __init__(
+        self,
+        components: Zero123Components,
+        *,
+        resolution: int | None = None,
+        guidance_scale: float = 3.0,
+        half_on_gpu: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_fit(components)
+        self.name, self.pose = components.name, components.pose
+        self.unet, self.vae = components.unet, components.vae
+        self.image_encoder, self.projection = components.image_encoder, components.projection
+        self.schedule = NoiseSchedule.from_scheduler_config(components.scheduler)
+        self.kind = KINDS[components.scheduler.get("prediction_type", "epsilon")]
+        self.latent_channels = self.vae.config.latent_channels
+        self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        native = self.unet.config.sample_size * self.factor
+        self.resolution = resolution or native
+        if self.resolution % self.factor or self.resolution < 4 * self.factor:
+            raise UserError(
+                f"resolution={resolution} does not fit {self.name}: use a multiple of {self.factor} from "
+                f"{4 * self.factor}, as {native}."
+            )
+        self.camera_contract = CameraContract(fov_deg=(FOV_DEG, FOV_DEG), distance=DISTANCE)
+        self.guidance_scale, self.half_on_gpu = guidance_scale, half_on_gpu
+        self._shown: tuple[Images, Cameras] | None = None
+        self._looked: tuple[Tensor, Latents] | None = None
+        self.requires_grad_(False).eval()
+
+    def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> "Zero123Prior":
+        if self.half_on_gpu:  # before the move, so that the GPU never holds float32
+            device = function(torch.empty(0, device=self.device)).device
+            dtype = torch.float16 if device.type in HALF_DEVICES else torch.float32
+            for network in self.children():
+                nn.Module.to(network, dtype)
+        self._looked = None
+        return super()._apply(function, recurse)
+
+    def train(self, mode: bool = True) -> "Zero123Prior":
+        """Stays in evaluation mode: it is frozen."""
+        return super().train(False)
+
+    # --------------------------------------------------------------------------------------- what it is asked
+
+    def show(self, image: Images, reference: Cameras) -> None:
+        """The picture that `embed` speaks of from now on where it is given none.
+
+        Args:
+            image: One picture, or one for each camera of every `embed`; of a centred object on white.
+            reference: The camera that took it, or one each. Only differences of azimuth matter.
+
+        Raises:
+            ValueError: Their numbers differ.
+        """
+        if len(image) != len(reference):
+            raise ValueError(f"show needs a camera a picture, got {len(image)} and {len(reference)}.")
+        self.camera_contract.check(reference)
+        _check_background(image)
+        self._shown, self._looked = (image, reference), None
+
+    def embed(
+        self,
+        prompts: Sequence[str] | ViewPrompts,
+        cameras: Cameras | None = None,
+        image: Images | None = None,
+        *,
+        reference: Cameras | None = None,
+    ) -> Condition:
+        """The condition of each camera. Only the number of the prompts counts: it does not read texts.
+
+        Args:
+            prompts: One a camera, of any content.
+            cameras: The views that are wanted. Without cameras, "" is the unconditional condition.
+            image: The picture, one or one each; None is the one that was shown last.
+            reference: The camera that took it, one or one each.
+
+        Raises:
+            ValueError: Cameras, picture or reference are missing, or their numbers differ.
+        """
+        if cameras is None:
+            return super().embed(prompts, cameras, image)
+        if isinstance(prompts, str) or len(prompts) != len(cameras):
+            raise ValueError(f"embed takes one text a camera, got {len(cameras)} cameras and {prompts!r:.80}.")
+        tokens, latents, reference = self._picture(image, reference)
+        if len(reference) not in (1, len(cameras)):
+            raise ValueError(
+                f"embed takes one picture or one a camera, got {len(reference)} for {len(cameras)} cameras."
+            )
+        self.camera_contract.check(cameras)
+        pose = relative_pose(self.pose, reference, cameras).to(self.device)
+        n = len(cameras)
+        found = {
+            "tokens": join(self.projection, tokens.expand(n, -1, -1), pose),
+            "latents": latents.expand(n, -1, -1, -1),
+        }
+        nothing = Condition({name: torch.zeros_like(tensor) for name, tensor in found.items()})
+        return Condition(found, nothing, empty=nothing)
+
+    def _picture(
+        self, image: Images | None, reference: Cameras | None
+    ) -> tuple[Float[Tensor, "b l d"], Latents, Cameras]:
+        """What is seen of the picture that was given, or of the one that was shown."""
+        if image is not None:
+            if reference is None or len(reference) != len(image):
+                raise ValueError("embed needs reference=, the cameras that took image=: one a picture.")
+            self.camera_contract.check(reference)
+            return *self.look(image), reference
+        if reference is not None:
+            raise ValueError("embed got reference= without image=; give both, or show(image, reference) once.")
+        if self._shown is None:
+            raise ValueError(
+                f"{type(self).__name__} needs a picture: show(image, reference) it once, or give embed image= "
+                "and reference=."
+            )
+        self._looked = self._looked or self.look(self._shown[0])
+        return *self._looked, self._shown[1]
+
+    @torch.no_grad()
+    def look(self, image: Images) -> tuple[Float[Tensor, "b l d"], Latents]:
+        """A picture's tokens before the projection, and the latent that is laid beside x_t."""
+        image = self._resized(image.to(self.device))
+        latents = self.vae.encode((2 * image - 1).to(self.vae.dtype)).latent_dist.mode().float()
+        return image_tokens(self.image_encoder, image), latents
+
+    def encode_text(self, texts: Sequence[str]) -> Condition:
+        """Zeros for "".
+
+        Raises:
+            ValueError: Any other text.
+        """
+        if any(texts):
+            raise ValueError(
+                f"{type(self).__name__} does not read texts but cameras: give embed cameras=, or '' for none."
+            )
+        side, n = self.resolution // self.factor, len(texts)
+        length = 1 if _projects(self.image_encoder) else 1 + _patches(self.image_encoder)
+        return Condition(
+            {
+                "tokens": torch.zeros(n, length, self.projection.out_features, device=self.device),
+                "latents": torch.zeros(n, self.latent_channels, side, side, device=self.device),
+            }
+        )
+
+    # --------------------------------------------------------------------------------- images, latents, network
+
+    def encode(self, images: Images) -> Latents:
+        """Images to latents, differentiable in the images: the posterior's mode, scaled."""
+        z = self.vae.encode((2 * self._resized(images) - 1).to(self.vae.dtype)).latent_dist.mode()
+        return z.float() * self.vae.config.scaling_factor
+
+    def decode(self, latents: Latents) -> Images:
+        """Latents to images in [0, 1]."""
+        x = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.vae.dtype)).sample
+        return (x.float() / 2 + 0.5).clamp(0, 1)
+
+    def network(self, x_t: Latents, t: Times, condition: Condition) -> Latents:
+        """The U-Net's answer at x_t beside the picture's latent.
+
+        Raises:
+            ValueError: x_t is not of the picture's size.
+        """
+        dtype, tokens, latents = self.unet.dtype, condition.tensors["tokens"], condition.tensors["latents"]
+        if x_t.shape != latents.shape:
+            raise ValueError(
+                f"x_t {tuple(x_t.shape)} and the picture's latents {tuple(latents.shape)} differ: this prior "
+                f"makes images of {self.resolution} pixels; set resolution= for another size."
+            )
+        both = torch.cat([x_t, latents], dim=1)
+        answer = self.unet(
+            both.to(dtype), self.schedule.model_time(t), encoder_hidden_states=tokens.to(dtype)
+        )
+        return answer.sample.float()
+
+    def _resized(self, images: Images) -> Images:
+        size = (self.resolution, self.resolution)
+        if images.shape[-2:] == size:
+            return images
+        smaller = images.shape[-1] > self.resolution
+        return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=smaller)
+
+
+def image_tokens(encoder: nn.Module, images: Images) -> Float[Tensor, "b l d"]:
+    """What a CLIP picture tower says: its embedding, or a token for the whole and one a patch, in float32.
+
+    The picture is resized as Zero123's authors do: bicubic, corners aligned, without antialiasing.
+
+    Args:
+        encoder: A CLIPVisionModelWithProjection, or a CLIPVisionModel.
+    """
+    side, parameter = encoder.config.image_size, next(encoder.parameters())
+    if images.shape[-1] != side:
+        images = F.interpolate(images, (side, side), mode="bicubic", align_corners=True)
+    mean, std = (images.new_tensor(x)[:, None, None] for x in (CLIP_MEAN, CLIP_STD))
+    output = encoder(pixel_values=((images - mean) / std).to(parameter.dtype))
+    if _projects(encoder):
+        return output.image_embeds[:, None].float()
+    inner = getattr(encoder, "vision_model", encoder)  # transformers 5.6 dropped the inner module
+    return inner.post_layernorm(output.last_hidden_state).float()
+
+
+def relative_pose(pose: str, reference: Cameras, target: Cameras) -> Float[Tensor, "b p"]:
+    """The numbers of the module's docstring, for `pose` radius, polar or radius_polar."""
+    target = target.to(reference.fov_deg.device)
+    with_radius, with_polar = (zero123_pose(reference, target, stable=stable) for stable in (False, True))
+    if pose == "radius":
+        return with_radius
+    return with_polar if pose == "polar" else torch.cat([with_radius, with_polar[:, 3:]], dim=1)
+
+
+def join(
+    projection: nn.Linear, tokens: Float[Tensor, "b l d"], pose: Float[Tensor, "b p"]
+) -> Float[Tensor, "b l k"]:
+    """W [token, pose] + b, in float32."""
+    pose = pose[:, None].expand(-1, tokens.shape[1], -1)
+    return projection(torch.cat([tokens, pose], dim=-1).to(projection.weight.dtype)).float()
+
+
+def _projects(encoder: nn.Module) -> bool:
+    return hasattr(encoder, "visual_projection")
+
+
+def _patches(encoder: nn.Module) -> int:
+    return (encoder.config.image_size // encoder.config.patch_size) ** 2
+
+
+def _check_fit(components: Zero123Components) -> None:
+    """Refuse parts of different models."""
+    unet, vae, encoder = components.unet.config, components.vae.config, components.image_encoder
+    width = encoder.config.projection_dim if _projects(encoder) else encoder.config.hidden_size
+    linear = components.projection
+    pairs = (
+        ("input channels in its U-Net", unet.in_channels, "twice the autoencoder's", 2 * vae.latent_channels),
+        ("inputs of its projection", linear.in_features, "tokens and pose", width + POSES[components.pose]),
+        ("outputs of its projection", linear.out_features, "the U-Net's", unet.cross_attention_dim),
+    )
+    for what, ours, whose, theirs in pairs:
+        if ours != theirs:
+            raise UserError(
+                f"{components.name} mixes parts of different models, or its pose is not {components.pose}: "
+                f"{ours} {what}, {whose} {theirs}."
+            )
+
+
+def _check_background(image: Images) -> None:
+    """Warn of pictures whose border is not white (once: the message does not depend on them)."""
+    border = torch.cat([image[..., [0, -1], :].flatten(1), image[..., [0, -1]].flatten(1)], dim=1)
+    if bool((border.mean(dim=1) < 0.9).any()):
+        warnings.warn(
+            "The picture's border is not white; this prior knows objects on white. Cut the object out first.",
+            stacklevel=3,
+        )
+
+
+def load(
+    path: str | Path,
+    *,
+    pose: str = "auto",
+    dtype: str = "auto",
+    variant: str | None = None,
+    resolution: int | None = None,
+    guidance_scale: float = 3.0,
+    config: str | None = None,
+) -> Zero123Prior:
+    """A Zero123 from a folder, a single file, the hub or this package.
+
+    Args:
+        path: A folder in diffusers' layout, a .ckpt or .safetensors file, owner/name on the hub, or pocket_zero123.
+        pose: radius (Zero123), polar (Stable Zero123), radius_polar; "auto" takes what the folder says, else polar
+            where the name has "stable" in it.
+        dtype: Of the networks: float32, float16, bfloat16; "auto" is float32, and float16 on a GPU.
+        variant: Weight files to prefer, as fp16.
+        resolution: Side of the images it is asked about; None is the one it was trained on.
+        guidance_scale: The classifier-free scale that distillation uses where it is not told otherwise.
+        config: A folder with configurations, for single files of unusual size.
+
+    Raises:
+        UserError: The checkpoint is missing, damaged, incomplete or of another kind, or an option is wrong.
+    """
+    if dtype not in ("auto", *DTYPES):
+        raise UserError(f"dtype={dtype!r} is not one of: auto, {', '.join(DTYPES)}.")
+    check_packages()
+    found = SHIPPED.get(str(path)) or locate(path, variant)
+    if not found.exists():
+        raise UserError(f"{path} is not shipped here. Train one: suite train_novel_view, then prior.path=FOLDER.")
+    number = DTYPES.get(dtype, torch.float32)
+    with quiet():
+        if found.is_file():
+            parts = load_zero123_file(found, pose=pose, dtype=number, config=config)
+        else:
+            parts = load_zero123_folder(found, name=str(path), pose=pose, variant=variant, dtype=number)
+    return Zero123Prior(
+        parts, resolution=resolution, guidance_scale=guidance_scale, half_on_gpu=dtype == "auto"
+    )
