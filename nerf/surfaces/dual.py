@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from nerf.surfaces.grid import ActiveCells, active_cells, crossing
+from nerf.surfaces.grid import ActiveCells, active_cells, crossing, moved
 from nerf.surfaces.patches import EDGE_CORNERS, sheet_table
 from suite.geometry.mesh import Mesh
 
@@ -53,6 +53,8 @@ def flexicubes(
     offsets: Float[Tensor, "n n n 3"] | None = None,
     weights: Float[Tensor, "n n n 21"] | None = None,
     *,
+    bound: float | int | None = None,
+    scale: float | int | None = None,
     training: bool = True,
 ) -> DualSurface:
     """The surface on which signed distances are zero, differentiable in all tensors.
@@ -60,22 +62,23 @@ def flexicubes(
     Args:
         values: s at the vertices of a grid over [-radius, radius]^3, axes x, y, z; inside where s < 0.
         offsets: How far each vertex of the grid is moved, in cells.
+        bound: If given, the moves are bound * tanh(offsets).
         weights: alpha, beta, gamma > 0 of the cube above each vertex; all 1 if not given.
+        scale: If given, alpha and beta are 1 + scale * tanh(weights), gamma is (1 + scale * tanh(weights)) / 2.
         training: Four triangles a quadrilateral, else two.
     """
     cells = active_cells(values)
     cuts = _cuts(cells)
     corners = torch.tensor(EDGE_CORNERS, device=values.device)[cuts.edge]  # k 2
     ends = cells.vertex[cuts.row][:, None] + cells.steps()[corners]
-    x = cells.place[cuts.row][:, None] + torch.stack([corners & 1, corners >> 1 & 1, corners >> 2], -1)
-    x = x.to(values.dtype)
-    if offsets is not None:
-        x = x + offsets.reshape(-1, 3).index_select(0, ends.reshape(-1)).view(-1, 2, 3)
+    place = cells.place[cuts.row][:, None] + torch.stack([corners & 1, corners >> 1 & 1, corners >> 2], -1)
+    x = moved(place, ends, offsets, bound) if offsets is not None else place.to(values.dtype)
     s = values.reshape(-1).index_select(0, ends.reshape(-1)).view(-1, 2)
     beta, gamma = s.new_ones(len(s)), s.new_ones(len(cells.vertex))
     if weights is not None:
         of_cube = weights.reshape(-1, WEIGHTS).index_select(0, cells.vertex)
-        gamma = of_cube[:, 20]
+        of_cube = of_cube if scale is None else 1 + scale * torch.tanh(of_cube)
+        gamma = of_cube[:, 20] if scale is None else of_cube[:, 20] / 2
         flat, begin = of_cube.reshape(-1), WEIGHTS * cuts.row
         s = s * flat.index_select(0, (begin[:, None] + corners).reshape(-1)).view(-1, 2)
         beta = flat.index_select(0, begin + 8 + cuts.edge)

@@ -95,3 +95,14 @@ def crossing(s: Float[Tensor, "e 2"], tiny: float = 1e-3) -> Float[Tensor, " e"]
     """
     t = s[:, 0] / (s[:, 0] - s[:, 1])
     return t + (t.clamp(tiny, 1 - tiny) - t).detach()
+
+
+def moved(
+    place: Int[Tensor, "e 2 3"],
+    ends: Int[Tensor, "e 2"],
+    offsets: Float[Tensor, "n n n 3"],
+    bound: float | int | None,
+) -> Float[Tensor, "e 2 3"]:
+    """Places of grid vertices after they were moved by their offsets, or by bound * tanh(offsets)."""
+    move = offsets.reshape(-1, 3).index_select(0, ends.reshape(-1)).view(-1, 2, 3)
+    return place + (move if bound is None else bound * torch.tanh(move))

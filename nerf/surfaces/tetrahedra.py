@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from nerf.surfaces.grid import ActiveCells, active_cells, crossing
+from nerf.surfaces.grid import ActiveCells, active_cells, crossing, moved
 from suite.geometry.mesh import Mesh
 
 CORNERS = np.array([[c & 1, c >> 1 & 1, c >> 2 & 1] for c in range(8)])
@@ -99,12 +99,15 @@ def marching_tetrahedra(
     values: Float[Tensor, "n n n"],
     radius: float | int = 1.0,
     offsets: Float[Tensor, "n n n 3"] | None = None,
+    *,
+    bound: float | int | None = None,
 ) -> Mesh:
     """The surface on which signed distances are zero, differentiable in `values` and `offsets`.
 
     Args:
         values: s at the vertices of a grid over [-radius, radius]^3, axes x, y, z; inside where s < 0.
         offsets: How far each vertex of the grid is moved, in cells.
+        bound: If given, the moves are bound * tanh(offsets), which is computed only where the surface is.
 
     Returns: Faces that look outwards; no vertex twice; closed where no value at the grid's border is inside
     (see `nerf.surfaces.grid.closed`); empty where no sign changes.
@@ -113,9 +116,7 @@ def marching_tetrahedra(
     edge_of, ends, place = _cut_edges(cells)
     s = values.reshape(-1).index_select(0, ends.reshape(-1)).view(-1, 2)
     cell_size = 2 * radius / (cells.count - 1)
-    p = place.to(values.dtype)
-    if offsets is not None:
-        p = p + offsets.reshape(-1, 3).index_select(0, ends.reshape(-1)).view(-1, 2, 3)
+    p = moved(place, ends, offsets, bound) if offsets is not None else place.to(values.dtype)
     t = crossing(s)[:, None]
     vertices = (p[:, 0] + t * (p[:, 1] - p[:, 0])) * cell_size - radius
     return Mesh(vertices, _faces(cells, edge_of))
