@@ -3,6 +3,8 @@
 Notation and formulae as in `suite.geometry.rasterizer_numba`.
 """
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -76,6 +78,40 @@ def screen_derivatives(
     return pixels.new_zeros((*face_id.shape, 3, 2)).index_put((view, row, column), found)
 
 
+def boxes(
+    corners: Float[Tensor, "f 3 3"], near: Float[Tensor, "f 3 2"], height: int, width: int, *, reach: float
+) -> tuple[Int[Tensor, "f 2"], Int[Tensor, "f 2"]]:
+    """The pixels (column, row) that faces may touch: the lowest, and how many along x and y.
+
+    Args:
+        reach: How far from a pixel's centre a face may be, in pixels; 0.5 is anywhere in the pixel.
+    """
+    in_front = (near[..., 0] > 0).all(1)
+    xy = corners[..., :2] / torch.where(in_front[:, None], corners[..., 2], 1.0)[..., None]
+    size = torch.tensor([width, height], device=corners.device)
+    low = torch.where(in_front[:, None], (xy.amin(1) - 0.5 - reach).ceil(), 0.0).clamp_min(0).long()
+    high = torch.where(in_front[:, None], (xy.amax(1) - 0.5 + reach).floor(), 1e9).clamp_min(-1).long()
+    extent = (torch.minimum(high, size - 1) - low + 1).clamp_min(0)
+    extent[(near[..., 0] <= 0).all(1)] = 0
+    return low, extent
+
+
+def pairs(
+    low: Int[Tensor, "f 2"], extent: Int[Tensor, "f 2"], budget: int
+) -> Iterator[tuple[Int[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]]]:
+    """Every (face, row, column) of the boxes, at most about `budget` at a time."""
+    count = extent.prod(1)
+    start, cumulative = 0, count.cumsum(0)
+    while start < len(count):
+        done = int(cumulative[start - 1]) if start else 0
+        stop = max(start + 1, int(torch.searchsorted(cumulative, done + budget, right=True)))
+        face = torch.arange(start, stop, device=count.device).repeat_interleave(count[start:stop])
+        offset = torch.arange(len(face), device=count.device) - (cumulative - count)[face] + done
+        row = low[face, 1] + offset.div(extent[face, 0], rounding_mode="floor")
+        yield face, row, low[face, 0] + offset % extent[face, 0]
+        start = stop
+
+
 @torch.no_grad()
 def visible_faces(
     pixels: Float[Tensor, "v 3"],
@@ -94,25 +130,10 @@ def visible_faces(
     """
     faces, device = faces.long(), pixels.device
     corners, near = pixels[faces], planes[faces]
-    in_front = (near[..., 0] > 0).all(1)
-    xy = corners[..., :2] / torch.where(in_front[:, None], corners[..., 2], 1.0)[..., None]
-    size = torch.tensor([width, height], device=device)
-    low = torch.where(in_front[:, None], (xy.amin(1) - 0.5 - 1e-6).ceil(), 0.0).clamp_min(0).long()
-    high = torch.where(in_front[:, None], (xy.amax(1) - 0.5 + 1e-6).floor(), 1e9).clamp_min(-1).long()
-    extent = (torch.minimum(high, size - 1) - low + 1).clamp_min(0)
-    extent[(near[..., 0] <= 0).all(1)] = 0
-    count = extent.prod(1)
+    low, extent = boxes(corners, near, height, width, reach=1e-6)
     best = torch.zeros(height * width, dtype=torch.float64, device=device)
     face_id = torch.full((height * width,), -1, device=device)
-    start, cumulative = 0, count.cumsum(0)
-    while start < len(faces):
-        done = int(cumulative[start - 1]) if start else 0
-        stop = max(start + 1, int(torch.searchsorted(cumulative, done + budget, right=True)))
-        chosen = torch.arange(start, stop, device=device)
-        face = chosen.repeat_interleave(count[start:stop])
-        offset = torch.arange(len(face), device=device) - (cumulative - count)[face] + done
-        column = low[face, 0] + offset % extent[face, 0]
-        row = low[face, 1] + offset.div(extent[face, 0], rounding_mode="floor")
+    for face, row, column in pairs(low, extent, budget):
         u = solve(corners[face], column + 0.5, row + 0.5)
         total = u.sum(-1)
         seen = (total > 0) & (u >= -EDGE * total[:, None]).all(-1)
@@ -123,5 +144,4 @@ def visible_faces(
         wins = (total == best[place]) & (total > before[place])
         first = torch.full_like(face_id, len(faces)).scatter_reduce_(0, place[wins], face[wins], "amin")
         face_id = torch.where(first < len(faces), first, face_id)
-        start = stop
     return face_id.reshape(height, width)

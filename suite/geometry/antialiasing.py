@@ -1,0 +1,334 @@
+"""Edges as wide as a pixel, and gradients that move silhouettes.
+
+A picture sampled at pixel centres does not change when a silhouette moves by less than a pixel. Its mean over
+the pixel does: with C_1 and C_2 the colours on the two sides of a silhouette and n its normal from 1 to 2,
+
+    d(pixel) / d(theta) = integral over the silhouette within the pixel of (C_1 - C_2) n . d(x)/d(theta) ds
+
+(Li et al. 2018, "Differentiable Monte Carlo ray tracing through edge sampling"). As in Laine et al. 2020
+("Modular primitives for high-performance differentiable rendering") the colours are those of two neighbouring
+pixels, whose centres the silhouette parts; but where that paper starts from pixels that differ and looks for
+the edge between them, which is lost when triangles are as small as pixels, here it starts from the edges:
+
+    1. An edge is a silhouette where all its faces lie on one side of it in the picture: folds and borders.
+    2. Silhouettes are cut at the borders of pixels. A piece is seen if no face covers its middle (exact, in
+       float64, against every face).
+    3. The pixel of a piece gets (C_1 - C_2) * area, the part of the pixel that the piece moves from the one
+       colour to the other; for a straight silhouette that is exactly the mean over the pixel. The area's
+       gradient is the integral above.
+
+Where more silhouettes than one pass between two pixel centres, they share the step from C_1 to C_2: a fold
+forth and back and forth counts +1 -1 +1, a thin part between two pixels of background counts +1 -1 and has no
+colour to give. Lines in which faces run through each other are no edges and are not antialiased.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from suite.geometry import antialiasing_torch
+from suite.geometry.rasterizer_torch import pixel_coordinates
+
+
+@dataclass(frozen=True)
+class Edges:
+    """The edges of a mesh.
+
+    Attributes:
+        ends: The corners of each, the smaller index first.
+        of_face: The edge from each face's corner i to its corner i + 1.
+    """
+
+    ends: Int[Tensor, "e 2"]
+    of_face: Int[Tensor, "f 3"]
+
+    @staticmethod
+    def of(faces: Int[Tensor, "f 3"]) -> "Edges":
+        """They depend on the faces alone: make them once where those stay."""
+        if faces.is_cuda:
+            return Edges(*antialiasing_torch.edge_table(faces))
+        from suite.geometry.antialiasing_numba import edge_table
+
+        triangles = _integers(faces)
+        ends, of_face = np.empty((3 * len(faces), 2), np.int64), np.empty((len(faces), 3), np.int64)
+        count = edge_table(triangles, ends, of_face)
+        return Edges(torch.from_numpy(ends[:count]), torch.from_numpy(of_face))
+
+
+def welded(
+    vertices: Float[Tensor, "v 3"], clip: Float[Tensor, "b v 4"], faces: Int[Tensor, "f 3"]
+) -> tuple[Float[Tensor, "b n 4"], Int[Tensor, "f 3"]]:
+    """Clip positions and faces in which vertices at one place are one vertex, so that seams are no borders.
+
+    The gradient of a place is shared by its vertices.
+    """
+    place, count = _places(vertices.detach())
+    if count == len(vertices):
+        return clip, faces
+    share = 1 / torch.bincount(place, minlength=count).to(clip)
+    joined = clip.new_zeros((len(clip), count, 4)).index_add(1, place, clip) * share[:, None]
+    return joined, place[faces.long()]
+
+
+def antialias(
+    images: Float[Tensor, "b h w c"],
+    clip: Float[Tensor, "b v 4"],
+    faces: Int[Tensor, "f 3"],
+    *,
+    edges: Edges | None = None,
+) -> Float[Tensor, "b h w c"]:
+    """Images sampled at pixel centres, with silhouettes smoothed over the pixels that they pass through.
+
+    Differentiable in the images and, through the silhouettes, in the clip positions.
+
+    Args:
+        images: Any number of channels, made from `rasterize(clip, faces, h, w)`; linear ones (a colour times
+            its mask, the mask itself), as pixels become weighted means of their neighbours.
+        clip, faces: What was rasterized. Where two vertices are at one place, as at the seams of a texture,
+            `welded` makes them one; each side of a seam is a border otherwise.
+        edges: `Edges.of(faces)`, if it is there already.
+    """
+    b, h, w, c = images.shape
+    pixels, planes = pixel_coordinates(clip, h, w)
+    steps = silhouette_steps(pixels.detach(), planes.detach(), faces, edges or Edges.of(faces), h, w)
+    area = steps.area
+    if clip.requires_grad:
+        flat = pixels.reshape(-1, 3)
+        first, second = (flat.index_select(0, end) for end in steps.ends.unbind(1))
+        middle = torch.lerp(first, second, steps.at[:, None])
+        x, y, depth = middle.unbind(1)
+        moved = (steps.normal[:, 0] * x + steps.normal[:, 1] * y) / depth
+        area = area + (moved - moved.detach())
+    colors = images.reshape(-1, c)
+    jump = colors.index_select(0, steps.first) - colors.index_select(0, steps.second)
+    return colors.index_add(0, steps.target, jump * area.to(jump)[:, None]).reshape(b, h, w, c)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The visible pieces of silhouettes, each within one pixel. Pixels are numbered through all views.
+
+    Attributes:
+        ends: Of the edge that it is a piece of: vertices, numbered through all views.
+        at: Where on the edge its middle is, 0 to 1, perspective-correct.
+        normal: In pixels, from the first to the second colour, as long as the piece.
+        area: What the pixel has of the other colour.
+        first, second: The pixels of the two colours. target: The one of them that the piece lies in.
+    """
+
+    ends: Int[Tensor, "n 2"]
+    at: Float[Tensor, " n"]
+    normal: Float[Tensor, "n 2"]
+    area: Float[Tensor, " n"]
+    first: Int[Tensor, " n"]
+    second: Int[Tensor, " n"]
+    target: Int[Tensor, " n"]
+
+
+@torch.no_grad()
+def silhouette_steps(
+    pixels: Float[Tensor, "b v 3"],
+    planes: Float[Tensor, "b v 2"],
+    faces: Int[Tensor, "f 3"],
+    edges: Edges,
+    height: int,
+    width: int,
+) -> Steps:
+    """What `antialias` adds to pixels, from homogeneous pixel coordinates and distances to near and far."""
+    view, edge, side = silhouettes(pixels, faces, edges)
+    ends = edges.ends[edge] + (view * pixels.shape[1])[:, None]
+    corners = pixels.reshape(-1, 3)[ends]
+    low, high = clipped(corners, planes.reshape(-1, 2)[ends], height, width)
+    keep = (low < high).nonzero()[:, 0]
+    view, edge, side, ends, corners = (x[keep] for x in (view, edge, side, ends, corners))
+    span = torch.stack([low[keep], high[keep]], dim=1)
+    tips = torch.lerp(corners[:, :1], corners[:, 1:], span[..., None])  # n 2 3
+    xy, one_over_w = tips[..., :2] / tips[..., 2:], 1 / tips[..., 2]
+    owner, begin, end = cut_at_pixels(xy)
+    middle = 0.5 * (begin + end)
+    span, xy, one_over_w = span[owner], xy[owner], one_over_w[owner]
+    piece = (xy[:, 1] - xy[:, 0]) * (end - begin)[:, None]
+    place = torch.lerp(xy[:, 0], xy[:, 1], middle[:, None])
+    nearness = torch.lerp(one_over_w[:, 0], one_over_w[:, 1], middle)
+    at = torch.lerp((span * one_over_w)[:, 0], (span * one_over_w)[:, 1], middle) / nearness
+    parts = _Parts(view[owner], edge[owner], side[owner].to(place), ends[owner], at, place, nearness, piece)
+    return _between_pixels(parts, pixels, planes, faces, edges, height, width)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Pieces of silhouettes: their middle in pixels with 1 / w there, and the vector from end to end."""
+
+    view: Int[Tensor, " n"]
+    edge: Int[Tensor, " n"]
+    side: Float[Tensor, " n"]
+    ends: Int[Tensor, "n 2"]
+    at: Float[Tensor, " n"]
+    place: Float[Tensor, "n 2"]
+    nearness: Float[Tensor, " n"]
+    piece: Float[Tensor, "n 2"]
+
+
+def _between_pixels(
+    parts: _Parts,
+    pixels: Float[Tensor, "b v 3"],
+    planes: Float[Tensor, "b v 2"],
+    faces: Int[Tensor, "f 3"],
+    edges: Edges,
+    height: int,
+    width: int,
+) -> Steps:
+    """Finds the two pixels whose centres each piece parts: across, left and right or above and below."""
+    steep = (parts.piece[:, 1].abs() >= parts.piece[:, 0].abs())[:, None]  # parts left from right
+    x, y = torch.where(steep, parts.place, parts.place.flip(1)).unbind(1)  # across, along
+    dx, dy = torch.where(steep, parts.piece, parts.piece.flip(1)).unbind(1)
+    line = y.floor() + 0.5  # of pixel centres; where the piece, made longer, meets it is between two of them
+    first = (x + (line - y) * dx / dy - 0.5).floor()
+    border, length = first + 1, dy.abs()
+    column = torch.where(steep[:, 0], first, line - 0.5).long()
+    row = torch.where(steep[:, 0], line - 0.5, first).long()
+    step_x, step_y = steep[:, 0].long(), 1 - steep[:, 0].long()
+    inside = (column >= 0) & (row >= 0) & (column + step_x < width) & (row + step_y < height)
+    inside &= parts.place.isfinite().all(1)
+    seen = inside.nonzero()[:, 0]
+    hidden = _hidden(parts, seen, pixels, planes, faces, edges, height, width)
+    seen = seen[~hidden]
+    x, dx, dy, border, length, column, row, step_x, step_y, steep, view, side = (
+        value[seen]
+        for value in (x, dx, dy, border, length, column, row, step_x, step_y, steep, parts.view, parts.side)
+    )
+    pixel = (view * height + row) * width + column
+    second = pixel + step_x + width * step_y
+    turn = torch.where(steep[:, 0], dy.sign(), -dy.sign())
+    on_first = side * turn  # 1: the surface is on the first pixel's side, -1: on the second's
+    _, pair = torch.unique(2 * pixel + step_x, return_inverse=True)
+    net = torch.zeros(len(pair), dtype=x.dtype, device=x.device).index_add(0, pair, on_first * length)[pair]
+    share = on_first * net.sign() / net.abs().clamp_min(1)
+    normal = torch.stack([length, -dy.sign() * dx], dim=1)
+    normal = torch.where(steep, normal, normal.flip(1)) * share[:, None]
+    target = torch.where(x < border, pixel, second)
+    area = share * length * (x - border)
+    return Steps(parts.ends[seen], parts.at[seen], normal, area, pixel, second, target)
+
+
+def silhouettes(
+    pixels: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"], edges: Edges
+) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]]:
+    """View, edge and side (1 left, -1 right, looking from the edge's first end to its second; y runs down)
+    of the edges whose faces all lie on one side of them."""
+    found, count = [], len(edges.ends)
+    for k, points in enumerate(pixels):
+        if pixels.is_cuda:
+            left, right = antialiasing_torch.sides(points, faces, edges.of_face, count)
+        else:
+            from suite.geometry.antialiasing_numba import sides
+
+            left, right = torch.zeros(2, count, dtype=torch.int32)
+            sides(points.numpy(), _integers(faces), _integers(edges.of_face), left.numpy(), right.numpy())
+        edge = ((left > 0) != (right > 0)).nonzero()[:, 0]
+        found.append((torch.full_like(edge, k), edge, torch.where(left[edge] > 0, 1, -1)))
+    return tuple(torch.cat(x) for x in zip(*found, strict=True))
+
+
+def clipped(
+    corners: Float[Tensor, "n 2 3"], planes: Float[Tensor, "n 2 2"], height: int, width: int
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """The part (from, to) of each edge, 0 to 1, that is in the picture and between near and far plane."""
+    x, y, w = corners.unbind(-1)
+    distance = torch.stack([*planes.unbind(-1), x, width * w - x, y, height * w - y], dim=-1)
+    start, end = distance.unbind(1)
+    root = start / (start - end)
+    low = torch.where(start < 0, root, 0.0).amax(1)
+    high = torch.where(end < 0, root, 1.0).amin(1)
+    return low, torch.where(((start < 0) & (end < 0)).any(1), -1.0, high)
+
+
+def cut_at_pixels(
+    xy: Float[Tensor, "n 2 2"],
+) -> tuple[Int[Tensor, " m"], Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Segments cut where x or y is a whole number: (which segment, from, to), 0 to 1 along it, in order."""
+    start, end = xy.unbind(1)
+    low = torch.minimum(start, end).floor()
+    count = (torch.maximum(start, end).floor() - low).long()
+    segments = torch.arange(len(xy), device=xy.device)
+    owners, cuts = [segments], [torch.zeros(len(xy), dtype=xy.dtype, device=xy.device)]
+    for axis in (0, 1):
+        owner = segments.repeat_interleave(count[:, axis])
+        before = count[:, axis].cumsum(0) - count[:, axis]
+        line = low[owner, axis] + 1 + torch.arange(len(owner), device=xy.device) - before[owner]
+        place = (line - start[owner, axis]) / (end - start)[owner, axis]
+        owners.append(owner)
+        cuts.append(place.clamp(0, 1))
+    owner, cut = torch.cat(owners), torch.cat(cuts)
+    order = (2 * owner + cut).argsort()
+    owner, cut = owner[order], cut[order]
+    until = torch.ones_like(cut)
+    until[:-1] = torch.where(owner[1:] == owner[:-1], cut[1:], 1.0)
+    keep = (until - cut > 1e-9).nonzero()[:, 0]
+    return owner[keep], cut[keep], until[keep]
+
+
+def _hidden(
+    parts: _Parts,
+    chosen: Int[Tensor, " m"],
+    pixels: Float[Tensor, "b v 3"],
+    planes: Float[Tensor, "b v 2"],
+    faces: Int[Tensor, "f 3"],
+    edges: Edges,
+    height: int,
+    width: int,
+) -> Bool[Tensor, " m"]:
+    """Which of the chosen pieces have another face before their middle."""
+    points = torch.cat([parts.place[chosen], parts.nearness[chosen, None]], dim=1)
+    view, edge = parts.view[chosen], parts.edge[chosen]
+    hidden = torch.zeros(len(chosen), dtype=torch.bool, device=pixels.device)
+    for k in range(len(pixels)):
+        mine = (view == k).nonzero()[:, 0]
+        given = (pixels[k], planes[k], faces, edges.of_face, points[mine], edge[mine], height, width)
+        hidden[mine] = antialiasing_torch.covered(*given) if pixels.is_cuda else _covered(*given)
+    return hidden
+
+
+def _covered(
+    pixels: Float[Tensor, "v 3"],
+    planes: Float[Tensor, "v 2"],
+    faces: Int[Tensor, "f 3"],
+    of_face: Int[Tensor, "f 3"],
+    points: Float[Tensor, "n 3"],
+    edge: Int[Tensor, " n"],
+    height: int,
+    width: int,
+) -> Bool[Tensor, " n"]:
+    """`antialiasing_torch.covered` through numba."""
+    from suite.geometry.antialiasing_numba import covered
+
+    x, y, nearness = (np.ascontiguousarray(column) for column in points.numpy().T)
+    column, row = (np.clip(v.astype(np.int64), 0, n - 1) for v, n in ((x, width), (y, height)))
+    cell = row * width + column
+    start = np.zeros(height * width + 1, np.int64)
+    start[1:] = np.cumsum(np.bincount(cell, minlength=height * width))
+    order, hidden = np.argsort(cell, kind="stable"), np.zeros(len(points), np.bool_)
+    triangles, edges_of = _integers(faces), _integers(of_face)
+    covered(
+        pixels.numpy(), planes.numpy(), triangles, edges_of, start, order, x, y, nearness, edge.numpy(),
+        width, hidden,
+    )  # fmt: skip
+    return torch.from_numpy(hidden)
+
+
+def _places(vertices: Float[Tensor, "v 3"]) -> tuple[Int[Tensor, " v"], int]:
+    if vertices.is_cuda:
+        return antialiasing_torch.same_places(vertices)
+    from suite.geometry.antialiasing_numba import same_places
+
+    first = np.empty(len(vertices), np.int64)
+    count = same_places(vertices.numpy(), first)
+    number = np.cumsum(first == np.arange(len(first))) - 1
+    return torch.from_numpy(number[first]), count
+
+
+def _integers(tensor: Tensor) -> np.ndarray:
+    return tensor.numpy().astype(np.int64, copy=False)
