@@ -1,8 +1,8 @@
 """A surface that is optimized: signed distances on a grid, its vertices moved a little, and a colour field.
 
-    s      signed distance in cells at each vertex of the grid, inside where s < 0
-    delta  how far each vertex is moved: deformation * tanh(raw), in cells (DMTet; at most half a cell)
-    color  of a place on the surface: texture(place).albedo
+s      signed distance in cells at each vertex of the grid, inside where s < 0
+delta  how far each vertex is moved: deformation * tanh(raw), in cells (DMTet; at most half a cell)
+color  of a place on the surface: texture(place).albedo
 """
 
 from abc import ABC, abstractmethod

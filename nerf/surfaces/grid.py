@@ -1,9 +1,9 @@
 """Which cells of a grid of signed distances does the surface pass? Only those are looked at again.
 
-    s      signed distance at the vertices of a grid over [-radius, radius]^3; s < 0 is inside, 0 is outside
-    cell   the cube whose lowest corner is a vertex, under the same number
-    corner c = x + 2 y + 4 z of a cube, x, y, z in {0, 1}
-    code   sum over corners of 2^c [s_c < 0], from 0 (all outside) to 255 (all inside)
+s      signed distance at the vertices of a grid over [-radius, radius]^3; s < 0 is inside, 0 is outside
+cell   the cube whose lowest corner is a vertex, under the same number
+corner c = x + 2 y + 4 z of a cube, x, y, z in {0, 1}
+code   sum over corners of 2^c [s_c < 0], from 0 (all outside) to 255 (all inside)
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ is a vertex of the surface. The triangles of a cube follow from the signs of its
 """
 
 from functools import lru_cache
-from itertools import combinations, permutations
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +40,9 @@ def tetrahedral_grid(
 ) -> tuple[Float[Tensor, "v 3"], Int[Tensor, "t 4"]]:
     """All vertices and tetrahedra of resolution^3 cubes over [-radius, radius]^3, each of positive volume."""
     if resolution < 1 or not radius > 0:
-        raise ValueError(f"tetrahedral_grid needs resolution >= 1 and radius > 0, got {resolution}, {radius}.")
+        raise ValueError(
+            f"tetrahedral_grid needs resolution >= 1 and radius > 0, got {resolution}, {radius}."
+        )
     n = resolution + 1
     axis = torch.linspace(-radius, radius, n)
     vertices = torch.cartesian_prod(axis, axis, axis)
