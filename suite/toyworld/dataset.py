@@ -4,7 +4,7 @@ A batch is rendered on the fly (faster than any network here learns), so there i
 training sees what an uninterrupted one would have seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,9 +101,7 @@ class Scenes:
         self.shares, self.real, self.size = weights / weights.sum(), tuple(real), size
         self.views, self.view_words = views, view_words
         keep = {"train": lambda s: not held_out(s), "held_out": held_out, "all": lambda s: True}[split]
-        self.specs: dict[str, list[ObjectSpec]] = {kind: [] for kind in kinds()}
-        for spec in filter(keep, all_specs()):
-            self.specs[spec.kind].append(spec)
+        self.specs = specs_by_kind(keep)
 
     def batch(self, count: int, seed: int, number: int) -> Batch:
         """The batch of this number: `count` pictures, a multiple of `views`."""
@@ -126,7 +124,7 @@ class Scenes:
             name, surface, front = "person", characters.surface(outfit, pose), True
             words, doing = characters.describe(outfit), characters.describe_pose(pose)
         else:
-            spec = self._spec(random)
+            spec = random_spec(self.specs, random)
             name, color, pattern, front = spec.kind, spec.color, spec.pattern, kinds()[spec.kind].front
             surface, words = build(spec), subject(spec, random)
         azimuth, elevation, cameras = random_cameras(self.views, random)
@@ -144,14 +142,23 @@ class Scenes:
             labels.append(Label(source, name, color, pattern, view, front, caption(words, said, doing)))
         return images, labels
 
-    def _spec(self, random: np.random.Generator) -> ObjectSpec:
-        """A kind, then one of its objects: half of them plain, of natural size and without options."""
-        specs = self.specs[list(self.specs)[random.integers(len(self.specs))]]
-        while True:
-            spec = specs[random.integers(len(specs))]
-            fancy = (spec.pattern != "plain") + (spec.size != "") + spec.option
-            if fancy == 0 or random.random() < (0.5, 0.25, 0.1)[fancy - 1]:
-                return spec
+
+def specs_by_kind(keep: Callable[[ObjectSpec], bool]) -> dict[str, list[ObjectSpec]]:
+    """The objects that are to be shown, by kind; a kind without any is left out."""
+    specs: dict[str, list[ObjectSpec]] = {}
+    for spec in filter(keep, all_specs()):
+        specs.setdefault(spec.kind, []).append(spec)
+    return specs
+
+
+def random_spec(specs: Mapping[str, Sequence[ObjectSpec]], random: np.random.Generator) -> ObjectSpec:
+    """A kind, then one of its objects: half of them plain, of natural size and without options."""
+    of_kind = specs[list(specs)[random.integers(len(specs))]]
+    while True:
+        spec = of_kind[random.integers(len(of_kind))]
+        fancy = (spec.pattern != "plain") + (spec.size != "") + spec.option
+        if fancy == 0 or random.random() < (0.5, 0.25, 0.1)[fancy - 1]:
+            return spec
 
 
 def orbit(azimuth_deg: np.ndarray, elevation_deg: np.ndarray, distance: np.ndarray) -> np.ndarray:
@@ -167,11 +174,17 @@ def orbit(azimuth_deg: np.ndarray, elevation_deg: np.ndarray, distance: np.ndarr
 
 def random_cameras(count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Azimuths, elevations (degrees) and cameras `b 4 4` around a thing: one in five looks down from above."""
+    azimuth, elevation = random_directions(count, random)
+    return azimuth, elevation, orbit(azimuth, elevation, random.uniform(*DISTANCE, count))
+
+
+def random_directions(count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuths and elevations (degrees), all around: one in five looks down from above."""
     azimuth = random.uniform(-180, 180, count)
     elevation = np.where(
         random.random(count) < 0.2, random.uniform(45, 88, count), random.uniform(-12, 45, count)
     )
-    return azimuth, elevation, orbit(azimuth, elevation, random.uniform(*DISTANCE, count))
+    return azimuth, elevation
 
 
 def random_lights(world_from_camera: np.ndarray, random: np.random.Generator) -> Lights:

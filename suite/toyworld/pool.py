@@ -6,11 +6,19 @@ or wear, teaches almost as much as a new one.
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from suite.toyworld.dataset import Label, Scenes
 from suite.types import Images
+
+
+@runtime_checkable
+class Source(Protocol):
+    """What renders: any batch of it follows from a seed and a number."""
+
+    def batch(self, count: int, seed: int, number: int) -> Any:
+        """`count` pictures `images` (`b h w 3` float32 RGB in [0, 1], an array), and `labels`, one each."""
 
 
 class Pool:
@@ -20,22 +28,22 @@ class Pool:
     rendered by a thread meanwhile.
 
     Args:
-        scenes: Where pictures come from.
+        scenes: Where pictures come from: `Scenes`, `ViewPairs`.
         batch: Pictures drawn at a step, and rendered at once.
         reuse: Steps for which a new batch is rendered once: how often a picture is shown on average.
         size: Batches kept.
         seed: Of the pictures.
     """
 
-    def __init__(self, scenes: Scenes, *, batch: int, reuse: int, size: int, seed: int) -> None:
+    def __init__(self, scenes: Source, *, batch: int, reuse: int, size: int, seed: int) -> None:
         if min(batch, reuse, size) < 1:
             raise ValueError(f"batch, reuse and pool must be at least 1, got {batch}, {reuse} and {size}.")
         self.scenes, self.batch, self.reuse, self.size, self.seed = scenes, batch, reuse, size, seed
-        self.kept: deque[tuple[int, torch.Tensor, tuple[Label, ...]]] = deque(maxlen=size)
+        self.kept: deque[tuple[int, torch.Tensor, tuple[Any, ...]]] = deque(maxlen=size)
         self.thread = ThreadPoolExecutor(1)
         self.coming: dict[int, Future] = {}
 
-    def draw(self, step: int, generator: torch.Generator) -> tuple[Images, list[Label]]:
+    def draw(self, step: int, generator: torch.Generator) -> tuple[Images, list[Any]]:
         """The pictures of this step, float32 RGB in [0, 1], and what is known of each."""
         newest = step // self.reuse + self.size // 8  # a few batches more than needed at the start
         first = max(0, newest - self.size + 1)
@@ -53,10 +61,10 @@ class Pool:
         images = torch.stack([self.kept[k][1][place] for k, place in zip(which, places)])
         return images.float() / 255, [self.kept[k][2][place] for k, place in zip(which, places)]
 
-    def _rendered(self, number: int) -> tuple[torch.Tensor, tuple[Label, ...]]:
+    def _rendered(self, number: int) -> tuple[torch.Tensor, tuple[Any, ...]]:
         coming = self.coming.pop(number, None)
         return coming.result() if coming else self._render(number)
 
-    def _render(self, number: int) -> tuple[torch.Tensor, tuple[Label, ...]]:
+    def _render(self, number: int) -> tuple[torch.Tensor, tuple[Any, ...]]:
         batch = self.scenes.batch(self.batch, self.seed, number)
         return torch.from_numpy(batch.images).mul(255).round().byte().movedim(-1, 1), batch.labels

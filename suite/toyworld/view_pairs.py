@@ -1,0 +1,131 @@
+"""Views of one object from several cameras, to learn from one what another shows: Zero-1-to-3's setting.
+
+A field of view of 49.13 degrees, distances of 1.5 to 2.2 longest sides, on white, as its authors rendered theirs. The
+light stands still while the camera moves, so that one surface has one colour in all views.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from suite.toyworld import characters
+from suite.toyworld.dataset import Named, orbit, random_directions, random_spec, specs_by_kind
+from suite.toyworld.objects import ObjectSpec, Surface, build, held_out
+from suite.toyworld.render import Lights, render
+
+FOV_DEG = 49.13
+DISTANCE = (1.5, 2.2)
+HELD_OUT_KINDS = ("armchair", "rabbit", "teapot", "truck")  # never shown in training
+SPLITS = {
+    "train": lambda spec: not held_out(spec) and spec.kind not in HELD_OUT_KINDS,
+    "held_out": lambda spec: held_out(spec) and spec.kind not in HELD_OUT_KINDS,
+    "held_out_kinds": lambda spec: spec.kind in HELD_OUT_KINDS,
+}
+
+
+@dataclass(frozen=True)
+class Viewpoints:
+    """Where `v` views of a thing were taken from, looking at its centre.
+
+    Args:
+        name: What is seen.
+        azimuth_deg, elevation_deg, distance: `v` each; distances in longest sides.
+    """
+
+    name: str
+    azimuth_deg: tuple[float, ...]
+    elevation_deg: tuple[float, ...]
+    distance: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """`b` things: their `v` views side by side, `images` `b h v*w 3` float32 RGB in [0, 1], and the viewpoints."""
+
+    images: np.ndarray
+    labels: tuple[Viewpoints, ...]
+
+
+class ViewPairs:
+    """Endless views of toyworld's things, any batch of which follows from a seed and a number.
+
+    Args:
+        real: Surfaces that are shown beside the procedural objects.
+        size: Height and width of a view in pixels.
+        views: Views of each thing, from cameras all around.
+        shares: How often a thing is a procedural object, a real object, and a person; splits other than "train"
+            have procedural objects alone.
+        split: "train" leaves out the held-out compositions and kinds; "held_out" shows such compositions of the other
+            kinds; "held_out_kinds" shows the HELD_OUT_KINDS.
+
+    Raises:
+        ValueError: Another split, or fewer than two views.
+    """
+
+    def __init__(
+        self,
+        *,
+        real: Sequence[Named] = (),
+        size: int = 64,
+        views: int = 4,
+        shares: tuple[float, float, float] = (0.6, 0.3, 0.1),
+        split: str = "train",
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"A split is {', '.join(SPLITS)}, got {split!r}.")
+        if views < 2:
+            raise ValueError(f"A pair needs two views, got views={views}.")
+        weights = np.array(shares, dtype=float) * [1, bool(real), 1]
+        self.shares = weights / weights.sum() if split == "train" else np.array([1.0, 0.0, 0.0])
+        self.real, self.size, self.views = tuple(real), size, views
+        self.specs = specs_by_kind(SPLITS[split])
+
+    def batch(self, count: int, seed: int, number: int) -> ViewBatch:
+        """The batch of this number: `count` things."""
+        random = np.random.default_rng([seed, number])
+        images, labels = zip(*[self._thing(random) for _ in range(count)])
+        return ViewBatch(np.stack(images), labels)
+
+    def spec(self, random: np.random.Generator) -> ObjectSpec:
+        """A procedural object of the split."""
+        return random_spec(self.specs, random)
+
+    def _thing(self, random: np.random.Generator) -> tuple[np.ndarray, Viewpoints]:
+        source = ("object", "real", "person")[random.choice(3, p=self.shares)]
+        if source == "real":
+            thing = self.real[random.integers(len(self.real))]
+            name, surface = thing.name, thing.surface
+        elif source == "person":
+            name = "person"
+            surface = characters.surface(characters.random_outfit(random), characters.random_pose(random))
+        else:
+            spec = self.spec(random)
+            name, surface = spec.prompt, build(spec)
+        viewpoints = random_viewpoints(name, self.views, random)
+        images = seen_from(surface, viewpoints, still_light(random), size=self.size)
+        return np.concatenate(list(images), axis=1), viewpoints
+
+
+def random_viewpoints(name: str, count: int, random: np.random.Generator) -> Viewpoints:
+    """All around, one in five from above, at any of the distances."""
+    places = (*random_directions(count, random), random.uniform(*DISTANCE, count))
+    return Viewpoints(name, *(tuple(map(float, place)) for place in places))
+
+
+def still_light(random: np.random.Generator) -> Lights:
+    """One light, mostly from above, for all views of a thing."""
+    direction = random.normal(0, 0.5, (1, 3)) + np.array([0, 0, 0.8])
+    direction /= max(float(np.linalg.norm(direction)), 1e-6)
+    ambient = random.uniform(0.6, 0.85, 1).astype(np.float32)
+    return Lights(direction.astype(np.float32), ambient, 1.05 - ambient)
+
+
+def seen_from(surface: Surface, viewpoints: Viewpoints, light: Lights, *, size: int = 64) -> np.ndarray:
+    """The `v` views, `v h w 3`, on white, under one light."""
+    places = (viewpoints.azimuth_deg, viewpoints.elevation_deg, viewpoints.distance)
+    count = len(viewpoints.distance)
+    lights = Lights(*(np.repeat(x, count, axis=0) for x in (light.directions, light.ambient, light.diffuse)))
+    return render(
+        surface, orbit(*map(np.array, places)), np.full(count, FOV_DEG), height=size, width=size, lights=lights
+    ).images  # fmt: skip
