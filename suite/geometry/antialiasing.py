@@ -22,7 +22,7 @@ forth and back and forth counts +1 -1 +1, a thin part between two pixels of back
 colour to give. Lines in which faces run through each other are no edges and are not antialiased.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -30,8 +30,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from suite.geometry import antialiasing_torch
+from suite.geometry.rasterizer_fragments import Fragments
 from suite.geometry.rasterizer_torch import pixel_coordinates
 
+FAR_BEHIND = 0.05  # in depths: what is so much deeper than the pixel beside it is not the nearer surface
 
 @dataclass(frozen=True)
 class Edges:
@@ -75,6 +77,7 @@ def welded(
 
 def antialias(
     images: Float[Tensor, "b h w c"],
+    fragments: Fragments,
     clip: Float[Tensor, "b v 4"],
     faces: Int[Tensor, "f 3"],
     *,
@@ -85,15 +88,17 @@ def antialias(
     Differentiable in the images and, through the silhouettes, in the clip positions.
 
     Args:
-        images: Any number of channels, made from `rasterize(clip, faces, h, w)`; linear ones (a colour times
-            its mask, the mask itself), as pixels become weighted means of their neighbours.
+        images: Any number of channels; linear ones (a colour times its mask, the mask itself), as pixels
+            become weighted means of their neighbours.
+        fragments: `rasterize(clip, faces, h, w)`, from which the images were made.
         clip, faces: What was rasterized. Where two vertices are at one place, as at the seams of a texture,
             `welded` makes them one; each side of a seam is a border otherwise.
         edges: `Edges.of(faces)`, if it is there already.
     """
     b, h, w, c = images.shape
     pixels, planes = pixel_coordinates(clip, h, w)
-    steps = silhouette_steps(pixels.detach(), planes.detach(), faces, edges or Edges.of(faces), h, w)
+    nearness = torch.where(fragments.face_id < 0, 0.0, 1 / fragments.depth.detach())
+    steps = silhouette_steps(pixels.detach(), planes.detach(), faces, edges or Edges.of(faces), nearness)
     area = steps.area
     if clip.requires_grad:
         flat = pixels.reshape(-1, 3)
@@ -134,10 +139,15 @@ def silhouette_steps(
     planes: Float[Tensor, "b v 2"],
     faces: Int[Tensor, "f 3"],
     edges: Edges,
-    height: int,
-    width: int,
+    nearness: Float[Tensor, "b h w"],
 ) -> Steps:
-    """What `antialias` adds to pixels, from homogeneous pixel coordinates and distances to near and far."""
+    """What `antialias` adds to pixels.
+
+    Args:
+        pixels, planes: Homogeneous pixel coordinates, and distances to the near and far planes.
+        nearness: 1 / depth of what the pixels see, 0 where they see nothing.
+    """
+    _, height, width = nearness.shape
     view, edge, side = silhouettes(pixels, faces, edges)
     ends = edges.ends[edge] + (view * pixels.shape[1])[:, None]
     corners = pixels.reshape(-1, 3)[ends]
@@ -152,66 +162,103 @@ def silhouette_steps(
     span, xy, one_over_w = span[owner], xy[owner], one_over_w[owner]
     piece = (xy[:, 1] - xy[:, 0]) * (end - begin)[:, None]
     place = torch.lerp(xy[:, 0], xy[:, 1], middle[:, None])
-    nearness = torch.lerp(one_over_w[:, 0], one_over_w[:, 1], middle)
-    at = torch.lerp((span * one_over_w)[:, 0], (span * one_over_w)[:, 1], middle) / nearness
-    parts = _Parts(view[owner], edge[owner], side[owner].to(place), ends[owner], at, place, nearness, piece)
-    return _between_pixels(parts, pixels, planes, faces, edges, height, width)
+    near = torch.lerp(one_over_w[:, 0], one_over_w[:, 1], middle)
+    at = torch.lerp((span * one_over_w)[:, 0], (span * one_over_w)[:, 1], middle) / near
+    inside = (place >= 0).all(1) & (place[:, 0] < width) & (place[:, 1] < height)  # false for NaN too
+    pieces = _Pieces(view[owner], edge[owner], side[owner], ends[owner], at, place, near, piece, xy)
+    pieces = pieces[inside.nonzero()[:, 0]]
+    seen = ~_hidden(pieces, pixels, planes, faces, edges, height, width)
+    return _between_pixels(pieces[seen.nonzero()[:, 0]], nearness)
+
+
+def _shares(
+    way: Float[Tensor, " n"], length: Float[Tensor, " n"], pair: Int[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """What of the step between the pixels of its pair each piece moves.
+
+    All of them together move it once. Pieces that part the wrong way (the surface on the far pixel's side) are
+    folds back and forth, if twice as many part the right way; else they are the other side of a thin part
+    between the pixels, which has no colour to give.
+
+    Args:
+        way: 1 for the right way, -1 for the wrong way.
+    """
+    right, wrong = (
+        torch.zeros_like(length).index_add(0, pair, length * (way * sign > 0))[pair] for sign in (1, -1)
+    )
+    back = torch.where(right > 0, (right / wrong.clamp_min(1e-9) - 1).clamp(0, 1), 1.0)
+    forth = ((1 + back * wrong) / right.clamp_min(1e-9)).clamp_max(1)
+    return torch.where(way > 0, forth, -back)
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """Pieces of silhouettes: their middle in pixels with 1 / w there, and the vector from end to end."""
+class _Pieces:
+    """Pieces of silhouettes, each within a pixel.
+
+    Attributes:
+        side: 1 if the surface is on the left, -1 on the right. ends, at: As in `Steps`.
+        place, near: The middle in pixels, and 1 / w there. piece: From end to end. tips: Of the whole edge.
+    """
 
     view: Int[Tensor, " n"]
     edge: Int[Tensor, " n"]
-    side: Float[Tensor, " n"]
+    side: Int[Tensor, " n"]
     ends: Int[Tensor, "n 2"]
     at: Float[Tensor, " n"]
     place: Float[Tensor, "n 2"]
-    nearness: Float[Tensor, " n"]
+    near: Float[Tensor, " n"]
     piece: Float[Tensor, "n 2"]
+    tips: Float[Tensor, "n 2 2"]
+
+    def __getitem__(self, chosen: Int[Tensor, " m"]) -> "_Pieces":
+        return _Pieces(*(getattr(self, x.name).index_select(0, chosen) for x in fields(self)))
 
 
-def _between_pixels(
-    parts: _Parts,
-    pixels: Float[Tensor, "b v 3"],
-    planes: Float[Tensor, "b v 2"],
-    faces: Int[Tensor, "f 3"],
-    edges: Edges,
-    height: int,
-    width: int,
-) -> Steps:
-    """Finds the two pixels whose centres each piece parts: across, left and right or above and below."""
-    steep = (parts.piece[:, 1].abs() >= parts.piece[:, 0].abs())[:, None]  # parts left from right
-    x, y = torch.where(steep, parts.place, parts.place.flip(1)).unbind(1)  # across, along
-    dx, dy = torch.where(steep, parts.piece, parts.piece.flip(1)).unbind(1)
-    line = y.floor() + 0.5  # of pixel centres; where the piece, made longer, meets it is between two of them
-    first = (x + (line - y) * dx / dy - 0.5).floor()
-    border, length = first + 1, dy.abs()
-    column = torch.where(steep[:, 0], first, line - 0.5).long()
-    row = torch.where(steep[:, 0], line - 0.5, first).long()
-    step_x, step_y = steep[:, 0].long(), 1 - steep[:, 0].long()
-    inside = (column >= 0) & (row >= 0) & (column + step_x < width) & (row + step_y < height)
-    inside &= parts.place.isfinite().all(1)
-    seen = inside.nonzero()[:, 0]
-    hidden = _hidden(parts, seen, pixels, planes, faces, edges, height, width)
-    seen = seen[~hidden]
-    x, dx, dy, border, length, column, row, step_x, step_y, steep, view, side = (
-        value[seen]
-        for value in (x, dx, dy, border, length, column, row, step_x, step_y, steep, parts.view, parts.side)
-    )
-    pixel = (view * height + row) * width + column
-    second = pixel + step_x + width * step_y
-    turn = torch.where(steep[:, 0], dy.sign(), -dy.sign())
-    on_first = side * turn  # 1: the surface is on the first pixel's side, -1: on the second's
-    _, pair = torch.unique(2 * pixel + step_x, return_inverse=True)
-    net = torch.zeros(len(pair), dtype=x.dtype, device=x.device).index_add(0, pair, on_first * length)[pair]
-    share = on_first * net.sign() / net.abs().clamp_min(1)
-    normal = torch.stack([length, -dy.sign() * dx], dim=1)
-    normal = torch.where(steep, normal, normal.flip(1)) * share[:, None]
-    target = torch.where(x < border, pixel, second)
-    area = share * length * (x - border)
-    return Steps(parts.ends[seen], parts.at[seen], normal, area, pixel, second, target)
+def _between_pixels(pieces: _Pieces, nearness: Float[Tensor, "b h w"]) -> Steps:
+    """Finds the two pixels whose centres each piece parts: left and right, or above and below.
+
+    A piece is made longer until it meets the line of centres through its pixel. That fails next to a corner,
+    where the edge ends before the line: if the two pixels there are equally far away, or nearly, the line of
+    centres that the edge itself crosses is taken.
+    """
+    b, height, width = nearness.shape
+    steep = pieces.piece[:, 1].abs() >= pieces.piece[:, 0].abs()  # parts left from right
+    order = torch.where(steep, 0, 1)[:, None] ^ torch.tensor([0, 1], device=steep.device)  # across, along
+    x, y = pieces.place.gather(1, order).unbind(1)
+    dx, dy = pieces.piece.gather(1, order).unbind(1)
+    tips = pieces.tips[..., 1].lerp(pieces.tips[..., 0], 1 - steep[:, None].to(x))  # along
+    line = y.floor() + 0.5
+    crossed = torch.minimum(line, (tips.amax(1) - 0.5).floor() + 0.5)
+    crossed = torch.maximum(crossed, (tips.amin(1) - 0.5).ceil() + 0.5)
+    crossed = torch.where(tips.amin(1) <= tips.amax(1).sub(0.5).floor() + 0.5, crossed, line)
+    step = torch.where(steep, 1, width)
+    seen, options = nearness.reshape(-1), []
+    for at in (line, crossed):
+        first = (x + (at - y) * dx / dy - 0.5).floor()
+        column, row = torch.where(steep, first, at - 0.5).long(), torch.where(steep, at - 0.5, first).long()
+        inside = (column >= 0) & (row >= 0) & (column + steep < width) & (row + ~steep < height)
+        pixel = torch.where(inside, (pieces.view * height + row) * width + column, 0)
+        contrast = seen[pixel] - seen[torch.where(inside, pixel + step, 0)]
+        options.append((first, pixel, contrast, inside))
+    (ahead, straight, contrast, valid), (_, turned, other, also) = options
+    corner = also & (other.abs() > 4 * contrast.abs())
+    pixel, contrast = torch.where(corner, turned, straight), torch.where(corner, other, contrast)
+    valid = torch.where(corner, also, valid).nonzero()[:, 0]
+    length, direction = dy.abs(), dy.sign()
+    on_first = pieces.side * torch.where(steep, direction, -direction)  # 1: the surface is on the first side
+    _, pair = torch.unique(2 * pixel + steep, return_inverse=True)
+    net = torch.zeros_like(x).index_add(0, pair, on_first * length)[pair]
+    # the side of the surface cannot be far behind the other side
+    nearest = torch.maximum(seen[pixel], seen[torch.where(pixel + step < len(seen), pixel + step, 0)])
+    sure = contrast.abs() > FAR_BEHIND * nearest
+    inner = torch.where(sure, contrast, net).sign()
+    share = _shares(on_first * inner, length, pair)
+    normal = torch.stack([length, -direction * dx], dim=1).gather(1, order) * share[:, None]
+    border, here = ahead + 1, pieces.place.floor().long()
+    target = (pieces.view * height + here[:, 1]) * width + here[:, 0]
+    area = torch.where(corner | (inner != net.sign()), 0.0, share * length * (x - border))
+    found = (pieces.ends, pieces.at, normal, area, pixel, pixel + step, target)
+    return Steps(*(value.index_select(0, valid) for value in found))
 
 
 def silhouettes(
@@ -272,22 +319,21 @@ def cut_at_pixels(
 
 
 def _hidden(
-    parts: _Parts,
-    chosen: Int[Tensor, " m"],
+    pieces: _Pieces,
     pixels: Float[Tensor, "b v 3"],
     planes: Float[Tensor, "b v 2"],
     faces: Int[Tensor, "f 3"],
     edges: Edges,
     height: int,
     width: int,
-) -> Bool[Tensor, " m"]:
-    """Which of the chosen pieces have another face before their middle."""
-    points = torch.cat([parts.place[chosen], parts.nearness[chosen, None]], dim=1)
-    view, edge = parts.view[chosen], parts.edge[chosen]
-    hidden = torch.zeros(len(chosen), dtype=torch.bool, device=pixels.device)
+) -> Bool[Tensor, " n"]:
+    """Which pieces have a face that is not at their edge before their middle."""
+    points = torch.cat([pieces.place, pieces.near[:, None]], dim=1)
+    hidden = torch.zeros(len(points), dtype=torch.bool, device=pixels.device)
     for k in range(len(pixels)):
-        mine = (view == k).nonzero()[:, 0]
-        given = (pixels[k], planes[k], faces, edges.of_face, points[mine], edge[mine], height, width)
+        mine = (pieces.view == k).nonzero()[:, 0]
+        given = (points[mine], pieces.edge[mine], height, width)
+        given = (pixels[k], planes[k], faces, edges.of_face, *given)
         hidden[mine] = antialiasing_torch.covered(*given) if pixels.is_cuda else _covered(*given)
     return hidden
 
