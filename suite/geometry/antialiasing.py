@@ -35,6 +35,7 @@ from suite.geometry.rasterizer_torch import pixel_coordinates
 
 FAR_BEHIND = 0.05  # in depths: what is so much deeper than the pixel beside it is not the nearer surface
 
+
 @dataclass(frozen=True)
 class Edges:
     """The edges of a mesh.

@@ -88,9 +88,7 @@ def sides(pixels, faces, of_face, left, right):
         x0, y0, w0 = pixels[i0, 0], pixels[i0, 1], pixels[i0, 2]
         x1, y1, w1 = pixels[i1, 0], pixels[i1, 1], pixels[i1, 2]
         x2, y2, w2 = pixels[i2, 0], pixels[i2, 1], pixels[i2, 2]
-        det = (
-            x0 * (y1 * w2 - w1 * y2) + y0 * (w1 * x2 - x1 * w2) + w0 * (x1 * y2 - y1 * x2)
-        )
+        det = x0 * (y1 * w2 - w1 * y2) + y0 * (w1 * x2 - x1 * w2) + w0 * (x1 * y2 - y1 * x2)
         if det == 0.0 or not np.isfinite(det):
             continue  # seen edge-on, or of no area: covers nothing
         for i in range(3):

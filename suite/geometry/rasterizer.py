@@ -11,15 +11,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from suite.geometry.antialiasing import antialias as smooth_edges
+from suite.geometry.antialiasing import welded
 from suite.geometry.cameras import Cameras
-from suite.geometry.mesh import Mesh, sample_texture
+from suite.geometry.mesh import Mesh
 from suite.geometry.rasterizer_fragments import (
     Fragments,
     clip_positions,
     interpolate,
     pixel_coordinates,
     rasterize,
+    screen_derivatives,
 )
+from suite.geometry.textures import mip_level, mip_map, sample
 from suite.types import Images, Masks
 
 __all__ = [
@@ -30,6 +34,7 @@ __all__ = [
     "pixel_coordinates",
     "rasterize",
     "render_mesh",
+    "screen_derivatives",
 ]
 
 
@@ -54,7 +59,7 @@ Background = Sequence[float | int] | Float[Tensor, "*b 3"] | Images
 
 
 def render_mesh(
-    mesh: Mesh,
+    mesh: Mesh | Sequence[Mesh],
     cameras: Cameras,
     *,
     shading: str = "lambert",
@@ -64,38 +69,56 @@ def render_mesh(
     background: Background = (1.0, 1.0, 1.0),
     supersample: int = 2,
     smooth: bool = True,
+    antialias: bool = False,
+    mipmaps: bool = False,
     threads: int = 1,
 ) -> RenderedMesh:
     """Pictures of a mesh: its texture, its vertex colours, or grey.
 
+    Differentiable in colours, texture, normals and, inside of what is seen, vertices; in the vertices through
+    silhouettes as well with `antialias`.
+
     Args:
+        mesh: One for all cameras, or a list of as many meshes as there are cameras.
         shading: "lambert" is color * (ambient + diffuse * max(0, n . l)), clipped to 1; "none" is the colour.
         light_direction: Towards the light, in the world: one, or one a camera. None is a headlight a little
             above each camera.
         background: A colour, a colour a camera, or images of the cameras' size.
         supersample: Samples along each side of a pixel; masks and edges are smooth for 2 and more.
         smooth: Shade with interpolated vertex normals; False shows flat faces.
+        antialias: Silhouettes are smooth, and move with the vertices, whatever `supersample` is; 1 is enough.
+        mipmaps: Textures seen from afar are looked up in coarser copies, instead of their single texels.
         threads: Views drawn at the same time on a CPU.
     """
     if shading not in ("lambert", "none"):
         raise ValueError(f"render_mesh has shading 'lambert' or 'none', not {shading!r}.")
     if supersample < 1:
         raise ValueError(f"render_mesh needs supersample >= 1, got {supersample}.")
-    if mesh.texture is None:
-        mesh = mesh.with_vertex_colors()
+    if not isinstance(mesh, Mesh) and len(mesh) != len(cameras):
+        raise ValueError(
+            f"render_mesh needs one mesh, or one a camera: got {len(mesh)} for {len(cameras)} cameras."
+        )
     lights = _light_directions(cameras, light_direction)
     behind = _backgrounds(cameras, background)
-    pictures, step = [], max(1, 2**21 // (cameras.height * cameras.width * supersample**2))
-    for k in range(0, len(cameras), step):
-        some, chosen = cameras[k : k + step], slice(k, k + step)
+    step = max(1, 2**21 // (cameras.height * cameras.width * supersample**2))
+    pictures = []
+    for k in range(0, len(cameras), step if isinstance(mesh, Mesh) else 1):
+        chosen = slice(k, k + step) if isinstance(mesh, Mesh) else slice(k, k + 1)
+        part = mesh if isinstance(mesh, Mesh) else mesh[k]
+        if part.texture is None:
+            part = part.with_vertex_colors()
+        some = cameras[chosen]
         fine = some.resized(cameras.height * supersample, cameras.width * supersample)
-        clip = clip_positions(mesh.vertices, fine)
-        fragments = rasterize(clip, mesh.faces, fine.height, fine.width, threads=threads)
-        color, normal, view, place = _shade(mesh, fragments, some.position, smooth=smooth)
+        clip = clip_positions(part.vertices, fine)
+        fragments = rasterize(clip, part.faces, fine.height, fine.width, threads=threads)
+        color, normal, view, place = _shade(part, clip, fragments, some.position, smooth, mipmaps)
         if shading == "lambert":
             cosine = _dot(normal, lights[chosen].index_select(0, view)).clamp_min(0)
             color = (color * (ambient + diffuse * cosine)).clamp(0, 1)
-        pictures.append(_resolve(fragments, place, color, normal, behind[chosen], supersample))
+        samples = _samples(fragments, place, color, normal)
+        if antialias:
+            samples = smooth_edges(samples, fragments, *welded(part.vertices, clip, part.faces))
+        pictures.append(_resolve(samples, behind[chosen], supersample))
     return RenderedMesh(*(torch.cat(channel) for channel in zip(*pictures, strict=True)))
 
 
@@ -124,26 +147,36 @@ def _backgrounds(cameras: Cameras, given: Background) -> Float[Tensor, "b 3 #h #
 
 
 def _shade(
-    mesh: Mesh, fragments: Fragments, eye: Float[Tensor, "b 3"], *, smooth: bool
+    mesh: Mesh,
+    clip: Float[Tensor, "b v 4"],
+    fragments: Fragments,
+    eye: Float[Tensor, "b 3"],
+    smooth: bool,
+    mipmaps: bool,
 ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], Int[Tensor, " n"], Int[Tensor, " n"]]:
     """Colour, normal on the seen side, view and place of the n samples that see the mesh, in row order."""
     b, h, w = fragments.face_id.shape
-    place = (fragments.face_id.reshape(-1) >= 0).nonzero()[
-        :, 0
-    ]  # flat indices: half the time of b, h, w ones
+    # flat indices: half the time of b, h, w ones
+    place = (fragments.face_id.reshape(-1) >= 0).nonzero()[:, 0]
     face, view = fragments.face_id.reshape(-1).index_select(0, place), place // (h * w)
     weights = fragments.barycentrics.reshape(-1, 3).index_select(0, place).split(1, dim=1)
     surface = mesh.vertex_colors if mesh.texture is None else mesh.uv
     attributes = torch.cat([surface, mesh.vertex_normals()], dim=1)
     corners = [attributes.index_select(0, k) for k in mesh.faces.long().index_select(0, face).T]
     values = corners[0] * weights[0] + corners[1] * weights[1] + corners[2] * weights[2]
-    color = values[:, :-3] if mesh.texture is None else sample_texture(mesh.texture, values[:, :-3])
+    color, level = values[:, :-3], None
+    if mipmaps and mesh.texture is not None:
+        with torch.no_grad():
+            slopes = screen_derivatives(mesh.uv, clip, fragments, mesh.faces).reshape(-1, 2, 2)
+            level = mip_level(slopes.index_select(0, place), *mesh.texture.shape[1:])
+    if mesh.texture is not None:
+        color = sample(mip_map(mesh.texture, None if mipmaps else 1), color, level)
     # which side of its plane each eye is on is a matter of the faces, of which there are fewer than samples
     flat, corner = mesh.face_normals(), mesh.triangles()[:, 0]
     side = torch.where(eye @ flat.T < (corner * flat).sum(-1), -1.0, 1.0)
     side = side.reshape(-1).index_select(0, view * len(flat) + face)[:, None]
     if smooth:
-        normal = values[:, -3:] / _dot(values[:, -3:], values[:, -3:]).sqrt().clamp_min(1e-20)
+        normal = values[:, -3:] / _dot(values[:, -3:], values[:, -3:]).clamp_min(1e-30).sqrt()
     else:
         normal = flat.index_select(0, face)
     return color, normal * side, view, place
@@ -155,25 +188,30 @@ def _dot(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"]) -> Float[Tensor, "n 1
     return (product[:, 0] + product[:, 1] + product[:, 2])[:, None]
 
 
-def _resolve(
+def _samples(
     fragments: Fragments,
     place: Int[Tensor, " n"],
     color: Float[Tensor, "n 3"],
     normal: Float[Tensor, "n 3"],
-    background: Float[Tensor, "b 3 #h #w"],
-    supersample: int,
-) -> tuple[Images, Masks, Float[Tensor, "b 1 h w"], Float[Tensor, "b 3 h w"]]:
-    """Samples to pixels: image on the background, mask, depth, normals."""
-    b, h, w = fragments.face_id.shape
+) -> Float[Tensor, "b h w 8"]:
+    """Colour, coverage, depth and normal of every sample; all 0 where there is nothing."""
     depth = fragments.depth.reshape(-1, 1).index_select(0, place)
     packed = torch.cat([color, torch.ones_like(depth), depth, normal], dim=1)
-    samples = torch.zeros((b * h * w, 8), dtype=color.dtype, device=color.device)
-    samples = samples.index_copy(0, place, packed)
+    samples = packed.new_zeros((fragments.face_id.numel(), 8)).index_copy(0, place, packed)
+    return samples.reshape(*fragments.face_id.shape, 8)
+
+
+def _resolve(
+    samples: Float[Tensor, "b h w 8"], background: Float[Tensor, "b 3 #k #l"], supersample: int
+) -> tuple[Images, Masks, Float[Tensor, "b 1 k l"], Float[Tensor, "b 3 k l"]]:
+    """Samples to pixels: image on the background, mask, depth, normals."""
+    b, h, w, _ = samples.shape
     n = supersample
-    rows = sum(samples.reshape(b, h // n, n, w, 8).unbind(2))
-    pixels = sum(rows.reshape(b, h // n, w // n, n, 8).unbind(3)).permute(0, 3, 1, 2) / n**2
-    color, mask, depth, normal = pixels.split([3, 1, 1, 3], dim=1)
+    if n > 1:
+        rows = sum(samples.reshape(b, h // n, n, w, 8).unbind(2))
+        samples = sum(rows.reshape(b, h // n, w // n, n, 8).unbind(3)) / n**2
+    color, mask, depth, normal = samples.permute(0, 3, 1, 2).split([3, 1, 1, 3], dim=1)
     depth = torch.where(mask > 0, depth / mask.clamp_min(1e-9), 0.0)
     length = normal.square().unbind(1)
-    normal = normal / (length[0] + length[1] + length[2]).sqrt().clamp_min(1e-6)[:, None]
+    normal = normal / (length[0] + length[1] + length[2]).clamp_min(1e-12).sqrt()[:, None]
     return color + (1 - mask) * background, mask, depth, normal

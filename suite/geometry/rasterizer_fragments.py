@@ -159,9 +159,7 @@ class _Interpolated(torch.autograd.Function):
     """attributes, barycentrics -> values, through numba."""
 
     @staticmethod
-    def forward(
-        ctx: Any, attributes: Tensor, faces: Tensor, face_id: Tensor, barycentrics: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, attributes: Tensor, faces: Tensor, face_id: Tensor, barycentrics: Tensor) -> Tensor:
         from suite.geometry.rasterizer_numba import interpolate as kernel
 
         values = attributes.new_zeros((*face_id.shape, attributes.shape[-1]))
