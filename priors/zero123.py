@@ -4,10 +4,7 @@
     eps_hat(x_t, t) = U-Net([x_t, E(2 image - 1)], t, token)
 
     E       the autoencoder's mode, *not* multiplied by its scaling factor, unlike x_0
-    pose    (d polar, sin d azimuth, cos d azimuth, ...), target minus reference; then, by `pose`,
-              radius          d distance                       Zero123, Zero123-XL
-              polar           the reference's own polar angle  Stable Zero123
-              radius_polar    both                             what `suite train_novel_view` makes
+    pose    of the wanted view relative to the picture's: see `priors.view_condition`
 
 Guidance starts from a zero token (after the projection) and a zero latent, as the authors sample. Their training fed
 W [0, pose] + b instead: a mismatch of the originals that is kept here, because their results come with it.
@@ -27,15 +24,14 @@ from priors.checkpoints import check_packages, locate, quiet
 from priors.loading.zero123 import POSES, Zero123Components, load_zero123_file, load_zero123_folder
 from priors.prompts import ViewPrompts
 from priors.stable_diffusion import DTYPES, HALF_DEVICES, KINDS
+from priors.view_condition import has_projection, image_tokens, join, patches, relative_pose
 from suite.diffusion.noise import NoiseSchedule
 from suite.errors import UserError
-from suite.geometry.camera_formats import zero123_pose
 from suite.geometry.cameras import Cameras
 from suite.types import Images, Latents, Times
 
 FOV_DEG = 49.13  # a lens of 35 mm before a sensor of 32 mm: 2 atan(16 / 35)
 DISTANCE = (1.5, 2.2)
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 SHIPPED = {"pocket_zero123": Path(__file__).parent / "pocket_zero123"}
 
 
@@ -135,7 +131,9 @@ class Zero123Prior(Prior):
         if cameras is None:
             return super().embed(prompts, cameras, image)
         if isinstance(prompts, str) or len(prompts) != len(cameras):
-            raise ValueError(f"embed takes one text a camera, got {len(cameras)} cameras and {prompts!r:.80}.")
+            raise ValueError(
+                f"embed takes one text a camera, got {len(cameras)} cameras and {prompts!r:.80}."
+            )
         tokens, latents, reference = self._picture(image, reference)
         if len(reference) not in (1, len(cameras)):
             raise ValueError(
@@ -161,7 +159,9 @@ class Zero123Prior(Prior):
             self.camera_contract.check(reference)
             return *self.look(image), reference
         if reference is not None:
-            raise ValueError("embed got reference= without image=; give both, or show(image, reference) once.")
+            raise ValueError(
+                "embed got reference= without image=; give both, or show(image, reference) once."
+            )
         if self._shown is None:
             raise ValueError(
                 f"{type(self).__name__} needs a picture: show(image, reference) it once, or give embed image= "
@@ -188,7 +188,7 @@ class Zero123Prior(Prior):
                 f"{type(self).__name__} does not read texts but cameras: give embed cameras=, or '' for none."
             )
         side, n = self.resolution // self.factor, len(texts)
-        length = 1 if _projects(self.image_encoder) else 1 + _patches(self.image_encoder)
+        length = 1 if has_projection(self.image_encoder) else 1 + patches(self.image_encoder)
         return Condition(
             {
                 "tokens": torch.zeros(n, length, self.projection.out_features, device=self.device),
@@ -234,54 +234,10 @@ class Zero123Prior(Prior):
         return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=smaller)
 
 
-def image_tokens(encoder: nn.Module, images: Images) -> Float[Tensor, "b l d"]:
-    """What a CLIP picture tower says: its embedding, or a token for the whole and one a patch, in float32.
-
-    The picture is resized as Zero123's authors do: bicubic, corners aligned, without antialiasing.
-
-    Args:
-        encoder: A CLIPVisionModelWithProjection, or a CLIPVisionModel.
-    """
-    side, parameter = encoder.config.image_size, next(encoder.parameters())
-    if images.shape[-1] != side:
-        images = F.interpolate(images, (side, side), mode="bicubic", align_corners=True)
-    mean, std = (images.new_tensor(x)[:, None, None] for x in (CLIP_MEAN, CLIP_STD))
-    output = encoder(pixel_values=((images - mean) / std).to(parameter.dtype))
-    if _projects(encoder):
-        return output.image_embeds[:, None].float()
-    inner = getattr(encoder, "vision_model", encoder)  # transformers 5.6 dropped the inner module
-    return inner.post_layernorm(output.last_hidden_state).float()
-
-
-def relative_pose(pose: str, reference: Cameras, target: Cameras) -> Float[Tensor, "b p"]:
-    """The numbers of the module's docstring, for `pose` radius, polar or radius_polar."""
-    target = target.to(reference.fov_deg.device)
-    with_radius, with_polar = (zero123_pose(reference, target, stable=stable) for stable in (False, True))
-    if pose == "radius":
-        return with_radius
-    return with_polar if pose == "polar" else torch.cat([with_radius, with_polar[:, 3:]], dim=1)
-
-
-def join(
-    projection: nn.Linear, tokens: Float[Tensor, "b l d"], pose: Float[Tensor, "b p"]
-) -> Float[Tensor, "b l k"]:
-    """W [token, pose] + b, in float32."""
-    pose = pose[:, None].expand(-1, tokens.shape[1], -1)
-    return projection(torch.cat([tokens, pose], dim=-1).to(projection.weight.dtype)).float()
-
-
-def _projects(encoder: nn.Module) -> bool:
-    return hasattr(encoder, "visual_projection")
-
-
-def _patches(encoder: nn.Module) -> int:
-    return (encoder.config.image_size // encoder.config.patch_size) ** 2
-
-
 def _check_fit(components: Zero123Components) -> None:
     """Refuse parts of different models."""
     unet, vae, encoder = components.unet.config, components.vae.config, components.image_encoder
-    width = encoder.config.projection_dim if _projects(encoder) else encoder.config.hidden_size
+    width = encoder.config.projection_dim if has_projection(encoder) else encoder.config.hidden_size
     linear = components.projection
     pairs = (
         ("input channels in its U-Net", unet.in_channels, "twice the autoencoder's", 2 * vae.latent_channels),
@@ -333,16 +289,29 @@ def load(
     """
     if dtype not in ("auto", *DTYPES):
         raise UserError(f"dtype={dtype!r} is not one of: auto, {', '.join(DTYPES)}.")
-    check_packages()
-    found = SHIPPED.get(str(path)) or locate(path, variant)
-    if not found.exists():
-        raise UserError(f"{path} is not shipped here. Train one: suite train_novel_view, then prior.path=FOLDER.")
     number = DTYPES.get(dtype, torch.float32)
-    with quiet():
-        if found.is_file():
-            parts = load_zero123_file(found, pose=pose, dtype=number, config=config)
-        else:
-            parts = load_zero123_folder(found, name=str(path), pose=pose, variant=variant, dtype=number)
+    parts = load_parts(path, pose=pose, dtype=number, variant=variant, config=config)
     return Zero123Prior(
         parts, resolution=resolution, guidance_scale=guidance_scale, half_on_gpu=dtype == "auto"
     )
+
+
+def load_parts(
+    path: str | Path,
+    *,
+    pose: str = "auto",
+    dtype: torch.dtype = torch.float32,
+    variant: str | None = None,
+    config: str | None = None,
+) -> Zero123Components:
+    """What a Zero123 is made of; the options are those of `load`."""
+    check_packages()
+    found = SHIPPED.get(str(path)) or locate(path, variant)
+    if not found.exists():
+        raise UserError(
+            f"{path} is not shipped here. Train one: suite train_novel_view, then prior.path=FOLDER."
+        )
+    with quiet():
+        if found.is_file():
+            return load_zero123_file(found, pose=pose, dtype=dtype, config=config)
+        return load_zero123_folder(found, name=str(path), pose=pose, variant=variant, dtype=dtype)

@@ -1,10 +1,10 @@
 """The picture tower of OpenAI's CLIP, from the names of its release to those of transformers.
 
-    visual.conv1                                        patches
-    visual.class_embedding, visual.positional_embedding
-    visual.ln_pre, visual.ln_post                       norms before and after
-    visual.transformer.resblocks.N.attn.in_proj_*       queries, keys and values in one matrix
-    visual.proj                                         projection, x @ proj
+visual.conv1                                        patches
+visual.class_embedding, visual.positional_embedding
+visual.ln_pre, visual.ln_post                       norms before and after
+visual.transformer.resblocks.N.attn.in_proj_*       queries, keys and values in one matrix
+visual.proj                                         projection, x @ proj
 """
 
 from torch import Tensor

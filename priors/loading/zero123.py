@@ -171,7 +171,9 @@ def _linear(tensors: dict[str, Tensor], prefix: str, dtype: torch.dtype, place: 
     count = sum(name.startswith(prefix) for name in tensors)
     if set(own) != {"weight", "bias"} or count != 2 or own["weight"].shape[:1] != own["bias"].shape:
         names = sorted(name for name in tensors if name.startswith(prefix))
-        raise UserError(f"'{place}' is not one linear layer: it holds {listing(names, 4)}. Download it again.")
+        raise UserError(
+            f"'{place}' is not one linear layer: it holds {listing(names, 4)}. Download it again."
+        )
     linear = nn.Linear(*reversed(own["weight"].shape), device="meta")
     linear.load_state_dict({name: value.to(dtype) for name, value in own.items()}, assign=True)
     return linear.eval()

@@ -152,7 +152,7 @@ def specs_by_kind(keep: Callable[[ObjectSpec], bool]) -> dict[str, list[ObjectSp
 
 
 def random_spec(specs: Mapping[str, Sequence[ObjectSpec]], random: np.random.Generator) -> ObjectSpec:
-    """A kind, then one of its objects: half of them plain, of natural size and without options."""
+    """A kind, then one of its objects: pattern, size and option are the rarer the more come together."""
     of_kind = specs[list(specs)[random.integers(len(specs))]]
     while True:
         spec = of_kind[random.integers(len(of_kind))]

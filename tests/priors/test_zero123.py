@@ -15,7 +15,8 @@ from priors.guidance.sds import ScoreDistillation
 from priors.loading.folders import missing_parts, wanted_files
 from priors.loading.single_files import CONFIGURATIONS
 from priors.loading.zero123 import pose_of
-from priors.zero123 import Zero123Prior, load, relative_pose
+from priors.view_condition import relative_pose
+from priors.zero123 import Zero123Prior, load
 from suite.diffusion.classifier_free import guided
 from suite.diffusion.samplers import ddim, starting_noise
 from suite.errors import UserError
@@ -89,11 +90,15 @@ def test_the_original_layout_gives_the_very_networks(file, folder, networks):
         torch.testing.assert_close(loaded.unet(x, t, c).sample, networks["unet"](x, t, c).sample)
         for name in ("encoder", "decoder"):
             given = images if name == "encoder" else torch.randn(2, 4, 8, 8)
-            torch.testing.assert_close(getattr(loaded.vae, name)(given), getattr(networks["vae"], name)(given))
+            torch.testing.assert_close(
+                getattr(loaded.vae, name)(given), getattr(networks["vae"], name)(given)
+            )
         torch.testing.assert_close(
             loaded.image_encoder(pixels).image_embeds, networks["image_encoder"](pixels).image_embeds
         )
-        torch.testing.assert_close(loaded.projection(x.new_ones(28)), networks["cc_projection"](x.new_ones(28)))
+        torch.testing.assert_close(
+            loaded.projection(x.new_ones(28)), networks["cc_projection"](x.new_ones(28))
+        )
 
 
 def openai_clip(tensors: dict[str, torch.Tensor], x: torch.Tensor, heads: int) -> torch.Tensor:
@@ -109,12 +114,18 @@ def openai_clip(tensors: dict[str, torch.Tensor], x: torch.Tensor, heads: int) -
         for i in range(sum(name.endswith("in_proj_weight") for name in w)):
             block = f"transformer.resblocks.{i}."
             n = norm(h, f"{block}ln_1")
-            q, k, v = (n @ w[f"{block}attn.in_proj_weight"].T + w[f"{block}attn.in_proj_bias"]).chunk(3, dim=-1)
+            q, k, v = (n @ w[f"{block}attn.in_proj_weight"].T + w[f"{block}attn.in_proj_bias"]).chunk(
+                3, dim=-1
+            )
             each, size = [], width // heads
             for part in (slice(j * size, (j + 1) * size) for j in range(heads)):
                 share = torch.softmax(q[:, part] @ k[:, part].T / math.sqrt(size), dim=-1)
                 each.append(share @ v[:, part])
-            h = h + torch.cat(each, -1) @ w[f"{block}attn.out_proj.weight"].T + w[f"{block}attn.out_proj.bias"]
+            h = (
+                h
+                + torch.cat(each, -1) @ w[f"{block}attn.out_proj.weight"].T
+                + w[f"{block}attn.out_proj.bias"]
+            )
             n = norm(h, f"{block}ln_2") @ w[f"{block}mlp.c_fc.weight"].T + w[f"{block}mlp.c_fc.bias"]
             n = n * torch.sigmoid(1.702 * n)
             h = h + n @ w[f"{block}mlp.c_proj.weight"].T + w[f"{block}mlp.c_proj.bias"]
@@ -149,7 +160,9 @@ def test_the_resize_is_kornias():
 @pytest.mark.parametrize("projection", ["cc_projection", "clip_camera_projection"])
 def test_both_diffusers_layouts(projection, networks, prior, tmp_path):
     """The community pipeline's folder and DreamGaussian's, whose pipeline classes are not imported."""
-    place = zero123_folder(tmp_path / "x", networks, projection=projection, _class_name=["zero123", "Zero123Pipeline"])
+    place = zero123_folder(
+        tmp_path / "x", networks, projection=projection, _class_name=["zero123", "Zero123Pipeline"]
+    )
     loaded = load(place)
     torch.testing.assert_close(loaded.projection.weight, networks["cc_projection"].weight)
     assert not missing_parts(place)
@@ -221,7 +234,9 @@ def test_file_with_a_tensor_too_many(networks, folder, tmp_path):
 
 def test_file_of_another_size(file):
     """Tiny networks with the shipped configuration."""
-    assert "is of another size than its family: conv_in.weight is 16x8x3x3 there and 320x8x3x3" in refused(file)
+    assert "is of another size than its family: conv_in.weight is 16x8x3x3 there and 320x8x3x3" in refused(
+        file
+    )
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "image_encoder", "scheduler", "cc_projection"])
@@ -256,7 +271,9 @@ def test_parts_of_different_models(networks, folder, tmp_path):
 def test_text_priors_are_told_apart(file, folder):
     """Each loader names the other's option."""
     for path in (file, folder):
-        with pytest.raises(UserError, match="is a Zero123, which reads pictures. Type prior=zero123 prior.path="):
+        with pytest.raises(
+            UserError, match="is a Zero123, which reads pictures. Type prior=zero123 prior.path="
+        ):
             load_components(path)
 
 
@@ -264,10 +281,12 @@ def test_what_the_hub_is_asked_for():
     """Of a repository the parts that are needed, the weights once."""
     files = ["model_index.json", "README.md", "clip_camera_projection/zero123.py"]
     for part in ("unet", "vae", "image_encoder", "clip_camera_projection", "safety_checker"):
-        files += [f"{part}/config.json", f"{part}/{'' if part == 'unet' else ''}model.safetensors", f"{part}/model.bin"]
+        files += [f"{part}/config.json", f"{part}/model.safetensors", f"{part}/model.bin"]
     files += ["scheduler/scheduler_config.json"]
     wanted = wanted_files(files, None)
-    assert "clip_camera_projection/model.safetensors" in wanted and "scheduler/scheduler_config.json" in wanted
+    assert (
+        "clip_camera_projection/model.safetensors" in wanted and "scheduler/scheduler_config.json" in wanted
+    )
     assert not [name for name in wanted if name.startswith("safety") or name.endswith((".bin", ".py", ".md"))]
 
 

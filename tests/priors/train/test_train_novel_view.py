@@ -1,0 +1,238 @@
+"""The training of a view-conditioned prior: its loss, its files, its command."""
+
+import copy
+import json
+
+import pytest
+import torch
+
+from priors.train.denoiser import SCHEDULER, DenoiserTraining
+from priors.train.train_novel_view import TrainNovelView, pairs_of, pictures_of, sample_views
+from priors.train.v_loss import follow, noised, weighted_v_loss
+from priors.train.view_denoiser import ViewTraining
+from priors.view_condition import relative_pose
+from priors.zero123 import load
+from suite.diffusion.noise import NoiseSchedule
+from suite.errors import UserError
+from suite.geometry.cameras import Cameras
+from suite.rng import generator
+from suite.toyworld.view_pairs import FOV_DEG, ViewPairs
+from suite.toyworld.vocabulary import tokenizer_corpus
+
+TINY = dict(size=32, widths=(32, 32), width=32, layers=1, autocast=False)
+
+
+@pytest.fixture(scope="module")
+def strips():
+    return ViewPairs(size=32, views=3).batch(4, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def training(strips) -> ViewTraining:
+    """A training with tiny networks."""
+    return ViewTraining(pictures_of(strips.images), **TINY)
+
+
+def pair(strips):
+    return pairs_of(pictures_of(strips.images), strips.labels, generator(0, 0, "pairs"))
+
+
+def condition_of(prior, strips):
+    pictures, targets, reference, wanted = pair(strips)
+    return prior.embed([""] * 4, wanted, pictures, reference=reference)
+
+
+def test_pairs_are_two_views_with_their_cameras(strips):
+    """Pictures and cameras belong together, whichever views were drawn, and never one with itself."""
+    images = torch.from_numpy(strips.images).movedim(-1, 1)
+    for draw in range(4):
+        drawn = pairs_of(images, strips.labels, generator(draw, 0, "pairs"))
+        for pictures, cameras in ((drawn[0], drawn[2]), (drawn[1], drawn[3])):
+            for i, label in enumerate(strips.labels):
+                (k,) = [
+                    k for k in range(3) if torch.equal(images[i, :, :, 32 * k : 32 * k + 32], pictures[i])
+                ]
+                seen = (cameras.azimuth_deg[i], cameras.elevation_deg[i], cameras.distance[i])
+                true = (label.azimuth_deg[k], label.elevation_deg[k], label.distance[k])
+                torch.testing.assert_close(torch.stack(seen), torch.tensor(true), atol=1e-3, rtol=1e-4)
+        assert not any(torch.equal(a, b) for a, b in zip(drawn[0], drawn[1]))
+        assert float(drawn[2].fov_deg[0]) == pytest.approx(FOV_DEG)
+
+
+def test_noise_is_spread_over_all_times():
+    """One time in each of b bands of u, t = u^noisy; x_t = alpha x_0 + sigma eps."""
+    schedule = NoiseSchedule.from_scheduler_config(SCHEDULER)
+    x_0 = torch.randn(8, 2, 4, 4, generator=generator(0, 0, "x"))
+    for noisy in (1.0, 0.5):
+        noise = noised(x_0, schedule, generator(0, 0, "noise"), noisy=noisy)
+        assert ((noise.t ** (1 / noisy) * 8).floor() == torch.arange(8)).all()
+        alpha, sigma = schedule.alpha_sigma(noise.t)
+        torch.testing.assert_close(noise.x_t[3], alpha[3] * x_0[3] + sigma[3] * noise.eps[3])
+
+
+def test_the_loss_by_hand_and_as_the_text_priors(strips, monkeypatch):
+    """A silent network's loss is E w v^2; the text prior's training weighs its own in the same way."""
+    schedule = NoiseSchedule.from_scheduler_config(SCHEDULER)
+    x_0 = torch.randn(4, 12, 8, 8, generator=generator(0, 0, "x"))
+    noise = noised(x_0, schedule, generator(0, 0, "noise"))
+    total = 0.0
+    for i in range(4):
+        alpha, sigma = (float(x) for x in (noise.alpha[i], noise.sigma[i]))
+        snr = (alpha / sigma) ** 2
+        v = alpha * noise.eps[i] - sigma * x_0[i]
+        total += (min(snr, 5.0) + 1) / (snr + 1) * float(v.square().mean()) / 4
+    assert float(weighted_v_loss(torch.zeros_like(x_0), noise)) == pytest.approx(total, rel=1e-4)
+
+    text = DenoiserTraining(
+        pictures_of(strips.images), tokenizer_corpus(), widths=(32, 32), text_width=32, autocast=False
+    )
+    seen = {}
+
+    def silent(self, x, t, tokens):
+        seen["x_t"], seen["t"] = x, t
+        return type("Out", (), {"sample": torch.zeros_like(x)})()
+
+    monkeypatch.setattr(type(text.learning["unet"]), "forward", silent)
+    images = pictures_of(strips.images)[..., :32]
+    theirs = float(text.loss(images, ["a car"] * 4, generator(0, 0, "loss")))
+    latents = text.codec.encode(images * 2 - 1).latent_dist.mode() * text.codec.config.scaling_factor
+    for noisy in (1.0, 0.6):  # whichever share of strong noise the text prior is trained with
+        ours = noised(latents, text.schedule, generator(0, 0, "loss"), noisy=noisy)
+        if torch.allclose(ours.x_t, seen["x_t"], atol=1e-4):
+            assert float(weighted_v_loss(torch.zeros_like(latents), ours)) == pytest.approx(theirs, rel=1e-4)
+            return
+    pytest.fail("DenoiserTraining draws its noise in another way")
+
+
+def test_without_the_picture_nothing_is_seen(training, strips, monkeypatch):
+    """Dropped, both inputs are zeros, as guidance feeds them; kept, they are the picture's."""
+    training = copy.deepcopy(training)
+    pictures, targets, reference, wanted = pair(strips)
+    pose, seen = relative_pose("radius_polar", reference, wanted), {}
+
+    def keep(self, x, t, tokens):
+        seen["latents"], seen["tokens"] = x[:, 12:], tokens
+        return type("Out", (), {"sample": torch.zeros_like(x[:, :12])})()
+
+    monkeypatch.setattr(type(training.learning["unet"]), "forward", keep)
+    training.drop = 1.0
+    training.loss(pictures, targets, pose, generator(0, 0, "loss"))
+    assert not seen["latents"].any() and not seen["tokens"].any()
+    training.drop = 0.0
+    training.loss(pictures, targets, pose, generator(0, 0, "loss"))
+    expected = condition_of(training.prior(), strips).tensors
+    torch.testing.assert_close(seen["latents"], expected["latents"])
+    torch.testing.assert_close(seen["tokens"], expected["tokens"], atol=1e-5, rtol=1e-5)
+
+
+def test_everything_learns(training, strips):
+    """Denoiser, picture encoder and projection all get a gradient, the new input channels too."""
+    pictures, targets, reference, wanted = pair(strips)
+    loss = training.loss(
+        pictures, targets, relative_pose("radius_polar", reference, wanted), generator(0, 0, "loss")
+    )
+    loss.backward()
+    silent = [name for name, p in training.learning.named_parameters() if p.grad is None]
+    assert not silent
+    assert training.learning["unet"].conv_in.weight.grad[:, 12:].abs().sum() > 0
+    training.learning.zero_grad(set_to_none=True)
+
+
+def test_the_average_follows():
+    """Quickly at first: 9/10 of the way at step 0, 8/11 at step 1."""
+    average, learning = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(average.weight)
+    torch.nn.init.ones_(learning.weight)
+    follow(average.requires_grad_(False), learning, 0, decay=0.999)
+    assert float(average.weight) == pytest.approx(0.9)
+    follow(average, learning, 1, decay=0.999)
+    assert float(average.weight) == pytest.approx(0.9 + 0.1 * 9 / 11)
+    follow(average, learning, 10**9, decay=0.5)
+    assert float(average.weight) == pytest.approx((0.9 + 0.1 * 9 / 11 + 1) / 2)
+
+
+def test_a_saved_prior_loads_and_answers_alike(training, strips, tmp_path):
+    """What `save` writes is a prior for every other task, which knows its pose; half precision costs little."""
+    training.save(tmp_path)
+    loaded, own = load(tmp_path), training.prior()
+    assert loaded.pose == "radius_polar" and loaded.resolution == 32
+    x, t = torch.randn(4, 12, 8, 8, generator=generator(0, 0, "x")), torch.tensor([0.1, 0.3, 0.6, 0.9])
+    answers = [prior.predict(x, t, condition_of(prior, strips)).x_0 for prior in (loaded, own)]
+    torch.testing.assert_close(*answers, atol=0.02, rtol=0.02)
+    with pytest.raises(UserError, match="was trained with pose=radius_polar .model_index.json., not polar"):
+        load(tmp_path, pose="polar")
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    assert index["cc_projection"] == ["pipeline_zero1to3", "CCProjection"]
+
+
+def test_going_on_from_a_view_prior(training, strips, tmp_path):
+    """`init` starts with all of its weights."""
+    training.save(tmp_path)
+    again = ViewTraining(torch.zeros(1, 3, 32, 32), init=str(tmp_path), size=32, autocast=False)
+    for (name, ours), theirs in zip(again.average.named_parameters(), training.average.parameters()):
+        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3, msg=name)
+    with pytest.raises(UserError, match="knows pictures of 32 pixels, not size=64"):
+        ViewTraining(torch.zeros(1, 3, 64, 64), init=str(tmp_path), size=64)
+
+
+def test_beginning_from_a_text_prior(strips, tmp_path):
+    """Its denoiser and codec; the picture's latent is not heeded yet, so it answers as the text prior does."""
+    text = DenoiserTraining(
+        pictures_of(strips.images), tokenizer_corpus(), widths=(32, 32), text_width=32, autocast=False
+    )
+    text.save(tmp_path)
+    ours = ViewTraining(torch.zeros(1, 3, 32, 32), init=str(tmp_path), size=32, layers=1, autocast=False)
+    x, t, tokens = torch.randn(2, 12, 8, 8), torch.tensor([100, 900]), torch.randn(2, 5, 32)
+    with torch.no_grad():
+        a = ours.average["unet"](torch.cat([x, torch.randn_like(x)], 1), t, tokens).sample
+        b = text.average["unet"](x, t, tokens).sample
+    torch.testing.assert_close(a, b, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(ours.codec.basis, text.codec.basis, atol=1e-3, rtol=1e-3)
+
+
+def test_a_view_prior_samples(training, strips):
+    """Pictures of its size, one a pair, the same from the same noise."""
+    pictures, _, reference, wanted = pair(strips)
+    prior = training.prior()
+    noise = torch.randn(4, 12, 8, 8, generator=generator(0, 0, "noise"))
+    one = sample_views(prior, pictures, reference, wanted, noise, steps=2)
+    assert one.shape == (4, 3, 32, 32)
+    assert torch.equal(one, sample_views(prior, pictures, reference, wanted, noise, steps=2))
+
+
+def test_the_command_resumes_and_makes_a_prior_that_loads(command):
+    """`suite train_novel_view` leaves prior/ and previews; stopped after 2 of 3 steps, it ends as uninterrupted."""
+    options = (
+        "train_novel_view steps=3 batch=4 views=2 reuse=2 pool=2 widths=[32,32] size=32 device=cpu half=false"
+    )
+    options += " +width=32 +layers=1 previews=1"
+    done = command(options + " out=whole")
+    assert done.status == 0, done.errors
+    prior = load(str(done.directory / "prior"))
+    assert prior.pose == "radius_polar" and list((done.directory / "images").glob("views_*.png"))
+    assert json.loads((done.directory / "report.json").read_text())["measures"]["prior_megabytes"] < 30
+    prior.show(torch.ones(1, 3, 32, 32), Cameras.orbit(0.0, 0.0, 1.8, FOV_DEG))
+
+
+def test_the_default_prior_is_small_enough():
+    """At most 30 MB in half precision, with the default widths, counted on the meta device."""
+    from priors.train.denoiser import build_denoiser
+    from priors.train.view_denoiser import build_image_encoder
+
+    with torch.device("meta"):
+        networks = (build_denoiser(16, 12, 192, (64, 128, 192)), build_image_encoder(64, 192, 3))
+    assert 2 * sum(p.numel() for network in networks for p in network.parameters()) < 29e6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch": 0}, "batch, reuse, pool and steps must be positive"),
+        ({"size": 40}, "multiple of 16"),
+        ({"pose": "both"}, "pose='both' is not one of: radius, polar, radius_polar"),
+        ({"views": 1}, "A pair needs two views"),
+    ],
+)
+def test_bad_options_say_what_to_type(options, message):
+    with pytest.raises(ValueError, match=message):
+        TrainNovelView(**options)
