@@ -202,8 +202,8 @@ def _samples(
 
 
 def _resolve(
-    samples: Float[Tensor, "b h w 8"], background: Float[Tensor, "b 3 #k #l"], supersample: int
-) -> tuple[Images, Masks, Float[Tensor, "b 1 k l"], Float[Tensor, "b 3 k l"]]:
+    samples: Float[Tensor, "b k l 8"], background: Float[Tensor, "b 3 #h #w"], supersample: int
+) -> tuple[Images, Masks, Float[Tensor, "b 1 h w"], Float[Tensor, "b 3 h w"]]:
     """Samples to pixels: image on the background, mask, depth, normals."""
     b, h, w, _ = samples.shape
     n = supersample
