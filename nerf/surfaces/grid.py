@@ -67,12 +67,14 @@ def active_cells(values: Float[Tensor, "n n n"]) -> ActiveCells:
     count = check_grid(values)
     inside = (values.detach() < 0).to(torch.uint8)
     for axis in range(3):  # corner bits 1, 2, 4 of both sides along x, then y, then z
-        following = torch.cat([inside.narrow(axis, 1, count - 1), inside.narrow(axis, count - 1, 1)], axis)
-        inside = inside | following << 2**axis
+        below, wall = inside.narrow(axis, 0, count - 1), inside.narrow(axis, count - 1, 1)
+        below |= inside.narrow(axis, 1, count - 1) << 2**axis
+        wall |= wall << 2**axis
     codes = inside.reshape(-1)
     vertex = ((codes - 1) < 254).nonzero()[:, 0]  # uint8: 0 - 1 is 255
-    xy, z = vertex // count, vertex % count
-    place = torch.stack([xy // count, xy % count, z], dim=-1)
+    xy = vertex // count
+    x = xy // count
+    place = torch.stack([x, xy - count * x, vertex - count * xy], dim=-1)
     row = torch.empty(count**3, dtype=torch.int64, device=values.device)
     row[vertex] = torch.arange(len(vertex), device=values.device)
     wall = ((place == count - 1) * torch.tensor([1, 2, 4], device=values.device)).sum(-1)

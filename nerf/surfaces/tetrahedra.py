@@ -130,25 +130,32 @@ def _cut_edges(
     """(number of the cut edge of each active cell and way; numbers of the grid vertices at both ends of each
     cut edge; their places)."""
     device = cells.code.device
-    way = torch.arange(8, device=device)
-    is_cut = ((cells.code[:, None] >> way) ^ cells.code[:, None]) & 1  # corner `way` against corner 0
-    is_cut &= (cells.wall[:, None] & way) == 0
-    row, way = is_cut.nonzero(as_tuple=True)
-    edge_of = torch.empty(8 * len(cells.code), dtype=torch.int64, device=device)
-    edge_of[8 * row + way] = torch.arange(len(row), device=device)
-    begin, place = cells.vertex[row], cells.place[row]
-    bits = torch.stack([way & 1, way >> 1 & 1, way >> 2], dim=-1)
-    end = begin + cells.steps()[way]
+    way, code = torch.arange(8, device=device), torch.arange(256, device=device)[:, None]
+    is_cut = ((code >> way ^ code) & 1).bool().index_select(0, cells.code)  # corner `way` against corner 0
+    if cells.wall.any():
+        is_cut &= (cells.wall[:, None] & way) == 0
+    slot = is_cut.view(-1).nonzero()[:, 0]  # 8 row + way
+    edge_of = torch.empty(is_cut.numel(), dtype=torch.int64, device=device)
+    edge_of[slot] = torch.arange(len(slot), device=device)
+    row, way = slot >> 3, slot & 7
+    begin, place = cells.vertex.index_select(0, row), cells.place.index_select(0, row)
+    bits = torch.from_numpy(CORNERS).to(device).index_select(0, way)
+    end = begin + cells.steps().index_select(0, way)
     return edge_of, torch.stack([begin, end], dim=-1), torch.stack([place, place + bits], dim=1)
 
 
-def _faces(cells: ActiveCells, edge_of: Int[Tensor, " edges"]) -> Int[Tensor, "f 3"]:
+def _faces(cells: ActiveCells, edge_of: Int[Tensor, " slots"]) -> Int[Tensor, "f 3"]:
     """The triangles of all active cells."""
     device = cells.code.device
     first, corner, way = (x.to(device) for x in triangle_table())
-    amount = (first[cells.code + 1] - first[cells.code]) * (cells.wall == 0)
-    cell = torch.repeat_interleave(torch.arange(len(amount), device=device), amount)
-    before = amount.cumsum(0) - amount
-    triangle = torch.arange(len(cell), device=device) + (first[cells.code] - before)[cell]
-    owner = cells.row[cells.vertex[cell][:, None] + cells.steps()[corner[triangle]]]
-    return edge_of[8 * owner + way[triangle]]
+    begin = first.index_select(0, cells.code)
+    amount = first.index_select(0, cells.code + 1) - begin
+    if cells.wall.any():
+        amount = amount * (cells.wall == 0)
+    # of each triangle: its row in the table and its cell, from what is the same for a cell's triangles
+    shift = begin - (amount.cumsum(0) - amount)
+    shift, vertex = torch.repeat_interleave(torch.stack([shift, cells.vertex]), amount, dim=1)
+    triangle = torch.arange(len(shift), device=device) + shift
+    step = cells.steps()[corner].index_select(0, triangle)
+    owner = cells.row.index_select(0, (vertex[:, None] + step).view(-1)).view(-1, 3)
+    return edge_of.index_select(0, (8 * owner + way.index_select(0, triangle)).view(-1)).view(-1, 3)
