@@ -17,9 +17,10 @@ the edge between them, which is lost when triangles are as small as pixels, here
        colour to the other; for a straight silhouette that is exactly the mean over the pixel. The area's
        gradient is the integral above.
 
-Where more silhouettes than one pass between two pixel centres, they share the step from C_1 to C_2: a fold
-forth and back and forth counts +1 -1 +1, a thin part between two pixels of background counts +1 -1 and has no
-colour to give. Lines in which faces run through each other are no edges and are not antialiased.
+Where a piece has nothing behind it, C_2 is that of a pixel that sees nothing. Of silhouettes before something
+else more than one may pass between two pixel centres: they share the step from C_1 to C_2, as `_shares` says.
+Lines in which faces run through each other are no edges, and are not antialiased; nor are silhouettes within
+half a pixel of the picture's border, which have a colour on one side only.
 """
 
 from dataclasses import dataclass, fields
@@ -166,30 +167,11 @@ def silhouette_steps(
     near = torch.lerp(one_over_w[:, 0], one_over_w[:, 1], middle)
     at = torch.lerp((span * one_over_w)[:, 0], (span * one_over_w)[:, 1], middle) / near
     inside = (place >= 0).all(1) & (place[:, 0] < width) & (place[:, 1] < height)  # false for NaN too
-    pieces = _Pieces(view[owner], edge[owner], side[owner], ends[owner], at, place, near, piece, xy)
+    pieces = _Pieces(view[owner], edge[owner], side[owner], ends[owner], at, place, near, piece)
     pieces = pieces[inside.nonzero()[:, 0]]
-    seen = ~_hidden(pieces, pixels, planes, faces, edges, height, width)
-    return _between_pixels(pieces[seen.nonzero()[:, 0]], nearness)
-
-
-def _shares(
-    way: Float[Tensor, " n"], length: Float[Tensor, " n"], pair: Int[Tensor, " n"]
-) -> Float[Tensor, " n"]:
-    """What of the step between the pixels of its pair each piece moves.
-
-    All of them together move it once. Pieces that part the wrong way (the surface on the far pixel's side) are
-    folds back and forth, if twice as many part the right way; else they are the other side of a thin part
-    between the pixels, which has no colour to give.
-
-    Args:
-        way: 1 for the right way, -1 for the wrong way.
-    """
-    right, wrong = (
-        torch.zeros_like(length).index_add(0, pair, length * (way * sign > 0))[pair] for sign in (1, -1)
-    )
-    back = torch.where(right > 0, (right / wrong.clamp_min(1e-9) - 1).clamp(0, 1), 1.0)
-    forth = ((1 + back * wrong) / right.clamp_min(1e-9)).clamp_max(1)
-    return torch.where(way > 0, forth, -back)
+    hidden, backed = _met(pieces, pixels, planes, faces, edges, height, width)
+    seen = (~hidden).nonzero()[:, 0]
+    return _between_pixels(pieces[seen], backed[seen], nearness)
 
 
 @dataclass(frozen=True)
@@ -198,7 +180,7 @@ class _Pieces:
 
     Attributes:
         side: 1 if the surface is on the left, -1 on the right. ends, at: As in `Steps`.
-        place, near: The middle in pixels, and 1 / w there. piece: From end to end. tips: Of the whole edge.
+        place, near: The middle in pixels, and 1 / w there. piece: From end to end.
     """
 
     view: Int[Tensor, " n"]
@@ -209,57 +191,106 @@ class _Pieces:
     place: Float[Tensor, "n 2"]
     near: Float[Tensor, " n"]
     piece: Float[Tensor, "n 2"]
-    tips: Float[Tensor, "n 2 2"]
 
     def __getitem__(self, chosen: Int[Tensor, " m"]) -> "_Pieces":
         return _Pieces(*(getattr(self, x.name).index_select(0, chosen) for x in fields(self)))
 
 
-def _between_pixels(pieces: _Pieces, nearness: Float[Tensor, "b h w"]) -> Steps:
+def _between_pixels(pieces: _Pieces, backed: Bool[Tensor, " n"], nearness: Float[Tensor, "b h w"]) -> Steps:
     """Finds the two pixels whose centres each piece parts: left and right, or above and below.
 
-    A piece is made longer until it meets the line of centres through its pixel. That fails next to a corner,
-    where the edge ends before the line: if the two pixels there are equally far away, or nearly, the line of
-    centres that the edge itself crosses is taken.
+    A piece is made longer until it meets the line of centres through its pixel. Where it has nothing behind
+    it (`backed` is false), one of the two pixels must see nothing, else both see something: next to corners
+    that may fail, and then a piece with nothing behind it takes any neighbours of which one sees nothing.
     """
-    b, height, width = nearness.shape
+    _, height, width = nearness.shape
     steep = pieces.piece[:, 1].abs() >= pieces.piece[:, 0].abs()  # parts left from right
     order = torch.where(steep, 0, 1)[:, None] ^ torch.tensor([0, 1], device=steep.device)  # across, along
     x, y = pieces.place.gather(1, order).unbind(1)
     dx, dy = pieces.piece.gather(1, order).unbind(1)
-    tips = pieces.tips[..., 1].lerp(pieces.tips[..., 0], 1 - steep[:, None].to(x))  # along
     line = y.floor() + 0.5
-    crossed = torch.minimum(line, (tips.amax(1) - 0.5).floor() + 0.5)
-    crossed = torch.maximum(crossed, (tips.amin(1) - 0.5).ceil() + 0.5)
-    crossed = torch.where(tips.amin(1) <= tips.amax(1).sub(0.5).floor() + 0.5, crossed, line)
-    step = torch.where(steep, 1, width)
-    seen, options = nearness.reshape(-1), []
-    for at in (line, crossed):
-        first = (x + (at - y) * dx / dy - 0.5).floor()
-        column, row = torch.where(steep, first, at - 0.5).long(), torch.where(steep, at - 0.5, first).long()
-        inside = (column >= 0) & (row >= 0) & (column + steep < width) & (row + ~steep < height)
-        pixel = torch.where(inside, (pieces.view * height + row) * width + column, 0)
-        contrast = seen[pixel] - seen[torch.where(inside, pixel + step, 0)]
-        options.append((first, pixel, contrast, inside))
-    (ahead, straight, contrast, valid), (_, turned, other, also) = options
-    corner = also & (other.abs() > 4 * contrast.abs())
-    pixel, contrast = torch.where(corner, turned, straight), torch.where(corner, other, contrast)
-    valid = torch.where(corner, also, valid).nonzero()[:, 0]
+    first = (x + (line - y) * dx / dy - 0.5).floor()
+    column, row = torch.where(steep, first, line - 0.5).long(), torch.where(steep, line - 0.5, first).long()
+    inside = (column >= 0) & (row >= 0) & (column + steep < width) & (row + ~steep < height)
+    pixel = torch.where(inside, (pieces.view * height + row) * width + column, 0)
+    second = torch.where(inside, pixel + torch.where(steep, 1, width), 0)
+    seen = nearness.reshape(-1)
+    near, far = seen[pixel], seen[second]
+    fits = inside & (((near > 0) ^ (far > 0)) ^ backed) & ((near > 0) | (far > 0))
     length, direction = dy.abs(), dy.sign()
     on_first = pieces.side * torch.where(steep, direction, -direction)  # 1: the surface is on the first side
-    _, pair = torch.unique(2 * pixel + steep, return_inverse=True)
-    net = torch.zeros_like(x).index_add(0, pair, on_first * length)[pair]
-    # the side of the surface cannot be far behind the other side
-    nearest = torch.maximum(seen[pixel], seen[torch.where(pixel + step < len(seen), pixel + step, 0)])
-    sure = contrast.abs() > FAR_BEHIND * nearest
-    inner = torch.where(sure, contrast, net).sign()
-    share = _shares(on_first * inner, length, pair)
+    share = _shares(on_first, length, 2 * pixel + steep, near - far, torch.maximum(near, far), backed)
     normal = torch.stack([length, -direction * dx], dim=1).gather(1, order) * share[:, None]
-    border, here = ahead + 1, pieces.place.floor().long()
-    target = (pieces.view * height + here[:, 1]) * width + here[:, 0]
-    area = torch.where(corner | (inner != net.sign()), 0.0, share * length * (x - border))
-    found = (pieces.ends, pieces.at, normal, area, pixel, pixel + step, target)
-    return Steps(*(value.index_select(0, valid) for value in found))
+    place = pieces.place.floor().long()
+    target = (pieces.view * height + place[:, 1]) * width + place[:, 0]
+    steps = Steps(pieces.ends, pieces.at, normal, share * length * (x - first - 1), pixel, second, target)
+    lost = (~fits & ~backed).nonzero()[:, 0]
+    turned = torch.stack([pieces.piece[:, 1], -pieces.piece[:, 0]], dim=1) * pieces.side[:, None]
+    found, inner, outer = _neighbours(target[lost], nearness)
+    lost = lost[found]
+    rest = Steps(
+        pieces.ends[lost],
+        pieces.at[lost],
+        turned[lost],
+        torch.zeros_like(x[lost]),
+        inner,
+        outer,
+        target[lost],
+    )
+    fits = fits.nonzero()[:, 0]
+    joined = [
+        torch.cat([getattr(steps, each.name)[fits], getattr(rest, each.name)]) for each in fields(Steps)
+    ]
+    return Steps(*joined)
+
+
+def _neighbours(
+    pixel: Int[Tensor, " n"], nearness: Float[Tensor, "b h w"]
+) -> tuple[Bool[Tensor, " n"], Int[Tensor, " m"], Int[Tensor, " m"]]:
+    """Whether there is, and where are, a pixel that sees something and one that sees nothing, in the 3 x 3
+    around each pixel: the nearest of each."""
+    _, height, width = nearness.shape
+    row, column = pixel.div(width, rounding_mode="floor") % height, pixel % width
+    offsets = [(0, 0), (0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)]
+    offset = torch.tensor(offsets, device=pixel.device)
+    rows, columns = row[:, None] + offset[:, 0], column[:, None] + offset[:, 1]
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    around = torch.where(inside, pixel[:, None] + offset[:, 0] * width + offset[:, 1], pixel[:, None])
+    full = nearness.reshape(-1)[around] > 0
+    found = full.any(1) & ~full.all(1)
+    around, full = around[found], full[found].to(torch.uint8)
+    chosen = [around.gather(1, which.argmax(1, keepdim=True))[:, 0] for which in (full, 1 - full)]
+    return found, *chosen
+
+
+def _shares(
+    on_first: Float[Tensor, " n"],
+    length: Float[Tensor, " n"],
+    pair: Int[Tensor, " n"],
+    contrast: Float[Tensor, " n"],
+    nearest: Float[Tensor, " n"],
+    backed: Bool[Tensor, " n"],
+) -> Float[Tensor, " n"]:
+    """What of the step from the first to the second colour of its pair each piece moves, along its normal.
+
+    With nothing behind: all of it, towards the pixel that sees nothing. Else several silhouettes between the
+    two pixels have colours between them that nobody knows. Together they move the step once: those that part
+    the wrong way (the surface on the far pixel's side) are folds back and forth, if twice as many part the
+    right way; else they are the other side of a thin part, which has no colour to give.
+
+    Args:
+        on_first: 1 if the piece's surface is on the first pixel's side, -1 if on the second's.
+        contrast: Difference in 1 / depth of the two pixels. nearest: The larger 1 / depth of the two.
+    """
+    _, pair = torch.unique(torch.where(backed, pair, -1), return_inverse=True)
+    zero = torch.zeros_like(length)
+    net = zero.index_add(0, pair, on_first * length)[pair]
+    sure = ~backed | (contrast.abs() > FAR_BEHIND * nearest)
+    way = on_first * torch.where(sure, contrast.to(net), net).sign()
+    right, wrong = (zero.index_add(0, pair, length * (way * sign > 0))[pair] for sign in (1, -1))
+    back = torch.where(right > 0, (right / wrong.clamp_min(1e-9) - 1).clamp(0, 1), 1.0)
+    forth = ((1 + back * wrong) / right.clamp_min(1e-9)).clamp_max(1)
+    return torch.where(backed, torch.where(way > 0, forth, -back), way)
 
 
 def silhouettes(
@@ -319,7 +350,7 @@ def cut_at_pixels(
     return owner[keep], cut[keep], until[keep]
 
 
-def _hidden(
+def _met(
     pieces: _Pieces,
     pixels: Float[Tensor, "b v 3"],
     planes: Float[Tensor, "b v 2"],
@@ -327,16 +358,17 @@ def _hidden(
     edges: Edges,
     height: int,
     width: int,
-) -> Bool[Tensor, " n"]:
-    """Which pieces have a face that is not at their edge before their middle."""
+) -> tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]:
+    """Which pieces have a face, other than those of their edge, before and behind their middle."""
     points = torch.cat([pieces.place, pieces.near[:, None]], dim=1)
-    hidden = torch.zeros(len(points), dtype=torch.bool, device=pixels.device)
+    found = torch.zeros(2, len(points), dtype=torch.bool, device=pixels.device)
     for k in range(len(pixels)):
         mine = (pieces.view == k).nonzero()[:, 0]
         given = (points[mine], pieces.edge[mine], height, width)
         given = (pixels[k], planes[k], faces, edges.of_face, *given)
-        hidden[mine] = antialiasing_torch.covered(*given) if pixels.is_cuda else _covered(*given)
-    return hidden
+        here = antialiasing_torch.covered(*given) if pixels.is_cuda else _covered(*given)
+        found[:, mine] = torch.stack(here)
+    return found[0], found[1]
 
 
 def _covered(
@@ -348,7 +380,7 @@ def _covered(
     edge: Int[Tensor, " n"],
     height: int,
     width: int,
-) -> Bool[Tensor, " n"]:
+) -> tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]:
     """`antialiasing_torch.covered` through numba."""
     from suite.geometry.antialiasing_numba import covered
 
@@ -357,13 +389,13 @@ def _covered(
     cell = row * width + column
     start = np.zeros(height * width + 1, np.int64)
     start[1:] = np.cumsum(np.bincount(cell, minlength=height * width))
-    order, hidden = np.argsort(cell, kind="stable"), np.zeros(len(points), np.bool_)
+    order, (hidden, backed) = np.argsort(cell, kind="stable"), np.zeros((2, len(points)), np.bool_)
     triangles, edges_of = _integers(faces), _integers(of_face)
     covered(
         pixels.numpy(), planes.numpy(), triangles, edges_of, start, order, x, y, nearness, edge.numpy(),
-        width, hidden,
+        width, hidden, backed,
     )  # fmt: skip
-    return torch.from_numpy(hidden)
+    return torch.from_numpy(hidden), torch.from_numpy(backed)
 
 
 def _places(vertices: Float[Tensor, "v 3"]) -> tuple[Int[Tensor, " v"], int]:

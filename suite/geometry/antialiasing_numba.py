@@ -100,12 +100,12 @@ def sides(pixels, faces, of_face, left, right):
 
 @numba.njit(cache=True, nogil=True)
 @no_type_check
-def covered(pixels, near_z, faces, of_face, start, order, x, y, one_over_w, edge, width, hidden):
-    """One view. Writes into `hidden` which points on edges lie behind some face.
+def covered(pixels, near_z, faces, of_face, start, order, x, y, one_over_w, edge, width, hidden, backed):
+    """One view. Writes which points on edges lie behind some face (`hidden`) or before some face (`backed`).
 
     Args:
         start, order: The points in pixel p, in row order, are order[start[p] : start[p + 1]].
-        x, y, one_over_w: Where they are. edge: On which edge; the faces of that edge do not hide them.
+        x, y, one_over_w: Where they are. edge: On which edge; its own faces do not count.
     """
     height = (len(start) - 1) // width
     for f in range(len(faces)):
@@ -147,11 +147,17 @@ def covered(pixels, near_z, faces, of_face, start, order, x, y, one_over_w, edge
                 u1 = (ax1 * x[k] + ay1 * y[k] + az1) * inverse
                 u2 = (ax2 * x[k] + ay2 * y[k] + az2) * inverse
                 nearness = u0 + u1 + u2
-                if nearness <= one_over_w[k] * (1 + TIE) or min(u0, u1, u2) < -EDGE * nearness:
+                behind = nearness < one_over_w[k] * (1 - TIE)
+                if nearness <= 0 or min(u0, u1, u2) < -EDGE * nearness or (behind and backed[k]):
+                    continue
+                if not behind and nearness <= one_over_w[k] * (1 + TIE):
                     continue
                 if not whole:
                     if u0 * near_z[i0, 0] + u1 * near_z[i1, 0] + u2 * near_z[i2, 0] < 0:
                         continue
                     if u0 * near_z[i0, 1] + u1 * near_z[i1, 1] + u2 * near_z[i2, 1] < 0:
                         continue
-                hidden[k] = True
+                if behind:
+                    backed[k] = True
+                else:
+                    hidden[k] = True

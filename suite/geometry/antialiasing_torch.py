@@ -52,14 +52,14 @@ def covered(
     width: int,
     *,
     budget: int = 2**22,
-) -> Bool[Tensor, " n"]:
-    """Which points (x, y, 1 / w) on edges lie behind some face that is not at their own edge."""
+) -> tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]:
+    """Which points (x, y, 1 / w) on edges lie behind and before some face that is not at their own edge."""
     corners, near = pixels[faces.long()], planes[faces.long()]
     column, row = (points[:, k].floor().long().clamp(0, size - 1) for k, size in enumerate((width, height)))
     cell, order = (row * width + column).sort()
     count = torch.bincount(cell, minlength=height * width)
     start = count.cumsum(0) - count
-    hidden = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    hidden, backed = torch.zeros(2, len(points), dtype=torch.bool, device=points.device)
     for face, at_row, at_column in pairs(*boxes(corners, near, height, width, reach=0.5), budget):
         here = at_row * width + at_column
         face, here = face[count[here] > 0], here[count[here] > 0]
@@ -69,8 +69,9 @@ def covered(
         face = face.repeat_interleave(many)
         u = solve(corners[face], points[k, 0], points[k, 1])
         nearness = u.sum(1)
-        hides = (nearness > points[k, 2] * (1 + TIE)) & (u >= -EDGE * nearness[:, None]).all(1)
-        hides &= ((u[..., None] * near[face]).sum(1) >= 0).all(1)
-        hides &= (of_face[face] != edge[k][:, None]).all(1)
-        hidden[k[hides]] = True
-    return hidden
+        meets = (nearness > 0) & (u >= -EDGE * nearness[:, None]).all(1)
+        meets &= ((u[..., None] * near[face]).sum(1) >= 0).all(1)
+        meets &= (of_face[face] != edge[k][:, None]).all(1)
+        hidden[k[meets & (nearness > points[k, 2] * (1 + TIE))]] = True
+        backed[k[meets & (nearness < points[k, 2] * (1 - TIE))]] = True
+    return hidden, backed
