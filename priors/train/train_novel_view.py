@@ -1,6 +1,6 @@
 """`suite train_novel_view`: a small Zero-1-to-3 of toyworld and of real objects.
 
-views of things (rendered on the fly) -> pairs of a picture and a target -> codec, encoder, denoiser -> diffusers directory
+views of things (rendered on the fly) -> pairs: picture, target -> codec, encoder, denoiser -> diffusers directory
 """
 
 from collections.abc import Sequence
@@ -92,7 +92,7 @@ class TrainNovelView(Optimization):
         self.steps, self.lr, self.seed, self.size = steps, lr, seed, size
         pairs = ViewPairs(real=real_surfaces(objects) if objects else [], size=size, views=views)
         self.training = ViewTraining(
-            pictures_of(pairs.batch(512 // views, seed, CODEC_BATCH).images), init=init, size=size, pose=pose,
+            pictures_of(pairs.batch(256 // views, seed, CODEC_BATCH).images), init=init, size=size, pose=pose,
             widths=widths, width=width, layers=layers, drop=drop, noisy=noisy, ema=ema, autocast=half, seed=seed,
         )  # fmt: skip
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)

@@ -138,14 +138,9 @@ class ViewTraining(nn.Module):
         }
         for name, part in parts.items():
             copy.deepcopy(part).half().save_pretrained(directory / name)
-        linear = {
-            f"projection.{n}": x.half().contiguous()
-            for n, x in self.average["projection"].state_dict().items()
-        }
-        sizes = {
-            "in_channel": self.average["projection"].in_features,
-            "out_channel": self.average["projection"].out_features,
-        }
+        projection = self.average["projection"]
+        linear = {f"projection.{n}": x.half().contiguous() for n, x in projection.state_dict().items()}
+        sizes = {"in_channel": projection.in_features, "out_channel": projection.out_features}
         for folder in ("cc_projection", "scheduler"):
             (directory / folder).mkdir(parents=True, exist_ok=True)
         save_file(linear, directory / "cc_projection" / "diffusion_pytorch_model.safetensors")

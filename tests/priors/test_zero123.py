@@ -31,6 +31,7 @@ from tests.priors.tiny_zero123 import (
 )
 
 ORBIT = dict(distance=1.8, fov_deg=49.13)
+AROUND = Cameras.orbit([0.0, 1.0, 2.0], **ORBIT)
 
 
 def picture(n: int = 1, size: int = 64) -> torch.Tensor:
@@ -79,7 +80,7 @@ def refused(path, **options) -> str:
 
 
 def test_the_original_layout_gives_the_very_networks(file, folder, networks):
-    """Every module of a converted .ckpt answers as the module that was written: its moving average, where it has one."""
+    """Every module of a converted .ckpt answers as the one that was written: its moving average, where it has one."""
     loaded = load(file, config=str(folder))
     assert_same(loaded.unet, networks["unet"])
     assert_same(loaded.vae, networks["vae"])
@@ -134,7 +135,7 @@ def openai_clip(tensors: dict[str, torch.Tensor], x: torch.Tensor, heads: int) -
 
 
 def test_clip_answers_as_openai_wrote_it(networks, prior):
-    """The tower after conversion equals a slow implementation of the original on the original tensors; so does `look`."""
+    """The converted tower equals a slow implementation of the original on the original tensors; so does `look`."""
     tensors = original_tensors(networks)
     image = picture(2)
     small = F.interpolate(image, (28, 28), mode="bicubic", align_corners=True)
@@ -318,7 +319,7 @@ def test_shipped_configuration_has_the_published_sizes():
 
 
 def test_poses_by_hand():
-    """From azimuth 350, elevation 30, distance 1.5 to azimuth 20, elevation -10, distance 2: polar goes from 60 to 100."""
+    """From azimuth 350, elevation 30, distance 1.5 to 20, -10, 2: the polar angle goes from 60 to 100 degrees."""
     reference = Cameras.orbit(350.0, 30.0, 1.5, 49.13)
     target = Cameras.orbit(20.0, -10.0, 2.0, 49.13)
     d_polar, d_azimuth, polar = math.radians(40), math.radians(30), math.radians(60)
@@ -397,7 +398,7 @@ def test_sampling_gives_pictures(shown):
         (lambda p: p.embed("", Cameras.orbit(0.0)), "one text a camera, got 1 cameras and ''"),
         (lambda p: p.embed([""] * 3, Cameras.orbit([0.0, 1.0])), "one text a camera, got 2 cameras"),
         (
-            lambda p: p.embed([""] * 3, Cameras.orbit([0.0, 1.0, 2.0]), picture(2), reference=Cameras.orbit([0.0, 1.0])),
+            lambda p: p.embed([""] * 3, AROUND, picture(2), reference=AROUND[:2]),
             "one picture or one a camera, got 2 for 3",
         ),
         (lambda p: p.show(picture(2), Cameras.orbit(0.0)), "show needs a camera a picture, got 2 and 1"),

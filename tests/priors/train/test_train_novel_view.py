@@ -14,12 +14,12 @@ from priors.view_condition import relative_pose
 from priors.zero123 import load
 from suite.diffusion.noise import NoiseSchedule
 from suite.errors import UserError
-from suite.geometry.cameras import Cameras
 from suite.rng import generator
 from suite.toyworld.view_pairs import FOV_DEG, ViewPairs
 from suite.toyworld.vocabulary import tokenizer_corpus
 
 TINY = dict(size=32, widths=(32, 32), width=32, layers=1, autocast=False)
+SMALL_RUN = "batch=4 views=2 +reuse=2 +pool=2 widths=[32,32] size=32 +half=false +width=32 +layers=1"
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,12 @@ def pair(strips):
 def condition_of(prior, strips):
     pictures, targets, reference, wanted = pair(strips)
     return prior.embed([""] * 4, wanted, pictures, reference=reference)
+
+
+def text_training(strips) -> DenoiserTraining:
+    """The text prior's training, as small."""
+    pictures = pictures_of(strips.images)
+    return DenoiserTraining(pictures, tokenizer_corpus(), widths=(32, 32), text_width=32, autocast=False)
 
 
 def test_pairs_are_two_views_with_their_cameras(strips):
@@ -83,9 +89,7 @@ def test_the_loss_by_hand_and_as_the_text_priors(strips, monkeypatch):
         total += (min(snr, 5.0) + 1) / (snr + 1) * float(v.square().mean()) / 4
     assert float(weighted_v_loss(torch.zeros_like(x_0), noise)) == pytest.approx(total, rel=1e-4)
 
-    text = DenoiserTraining(
-        pictures_of(strips.images), tokenizer_corpus(), widths=(32, 32), text_width=32, autocast=False
-    )
+    text = text_training(strips)
     seen = {}
 
     def silent(self, x, t, tokens):
@@ -177,9 +181,7 @@ def test_going_on_from_a_view_prior(training, strips, tmp_path):
 
 def test_beginning_from_a_text_prior(strips, tmp_path):
     """Its denoiser and codec; the picture's latent is not heeded yet, so it answers as the text prior does."""
-    text = DenoiserTraining(
-        pictures_of(strips.images), tokenizer_corpus(), widths=(32, 32), text_width=32, autocast=False
-    )
+    text = text_training(strips)
     text.save(tmp_path)
     ours = ViewTraining(torch.zeros(1, 3, 32, 32), init=str(tmp_path), size=32, layers=1, autocast=False)
     x, t, tokens = torch.randn(2, 12, 8, 8), torch.tensor([100, 900]), torch.randn(2, 5, 32)
@@ -200,18 +202,39 @@ def test_a_view_prior_samples(training, strips):
     assert torch.equal(one, sample_views(prior, pictures, reference, wanted, noise, steps=2))
 
 
-def test_the_command_resumes_and_makes_a_prior_that_loads(command):
-    """`suite train_novel_view` leaves prior/ and previews; stopped after 2 of 3 steps, it ends as uninterrupted."""
-    options = (
-        "train_novel_view steps=3 batch=4 views=2 reuse=2 pool=2 widths=[32,32] size=32 device=cpu half=false"
-    )
-    options += " +width=32 +layers=1 previews=1"
-    done = command(options + " out=whole")
+def test_the_command_makes_a_prior_that_loads(command):
+    """`suite train_novel_view` leaves prior/ and previews."""
+    done = command(f"train_novel_view steps=2 {SMALL_RUN} device=cpu previews=1")
     assert done.status == 0, done.errors
-    prior = load(str(done.directory / "prior"))
-    assert prior.pose == "radius_polar" and list((done.directory / "images").glob("views_*.png"))
+    assert load(str(done.directory / "prior")).pose == "radius_polar"
+    assert list((done.directory / "images").glob("views_*.png"))
     assert json.loads((done.directory / "report.json").read_text())["measures"]["prior_megabytes"] < 30
-    prior.show(torch.ones(1, 3, 32, 32), Cameras.orbit(0.0, 0.0, 1.8, FOV_DEG))
+
+
+def test_a_resumed_training_is_the_uninterrupted_one():
+    """State after 2 + 1 steps, taken up by new objects, equals that after 3, bit for bit; the average included."""
+    small = dict(batch=4, views=2, reuse=2, pool=2, size=32, widths=(32, 32), width=32, layers=1, half=False)
+
+    def go(task, optimizer, start, stop):
+        for step in range(start, stop):
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-3
+            optimizer.zero_grad(set_to_none=True)
+            task.loss(step, generator(0, step, "step")).backward()
+            optimizer.step()
+            task.after_step(step)
+
+    whole, first, second = (TrainNovelView(steps=3, **small) for _ in range(3))
+    go(whole, whole.make_optimizer(), 0, 3)
+    optimizer = first.make_optimizer()
+    go(first, optimizer, 0, 2)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    state, optimizer = copy.deepcopy(optimizer.state_dict()), second.make_optimizer()
+    optimizer.load_state_dict(state)
+    go(second, optimizer, 2, 3)
+    parts = [task.state_dict()["parts"]["training"]["tensors"] for task in (whole, second)]
+    assert any(name.startswith("average") for name in parts[0]) and "codec.basis" in parts[0]
+    assert all(torch.equal(parts[0][name], parts[1][name]) for name in parts[0])
 
 
 def test_the_default_prior_is_small_enough():

@@ -32,7 +32,7 @@ def test_views_are_on_white_and_of_one_thing():
 
 
 def test_splits_share_nothing():
-    """Training shows neither held-out compositions nor held-out kinds; the three splits are all there is but overlaps."""
+    """Training shows neither held-out compositions nor held-out kinds, and these two are apart as well."""
     random, drawn = np.random.default_rng(0), {}
     for split in SPLITS:
         pairs = ViewPairs(split=split)

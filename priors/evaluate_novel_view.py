@@ -1,0 +1,269 @@
+"""`suite evaluate_novel_view`: how close a view-conditioned prior comes to the true view, beside two baselines.
+
+    copy       the given picture as it is
+    nearest    the training object whose render from the picture's camera is nearest to it, shown from the wanted camera
+               under the true light
+
+Things are procedural and were not in the training of `suite train_novel_view`: held-out compositions of the kinds it
+learnt (held_out), and kinds that it never saw (held_out_kinds). Every view has noise of its own, drawn from its number.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from priors.base import Prior
+from priors.train.train_novel_view import pictures_of, sample_views
+from priors.zero123 import Zero123Prior
+from suite.diffusion.samplers import starting_noise
+from suite.errors import UserError
+from suite.geometry.cameras import Cameras
+from suite.io.images import contact_sheet, write_image
+from suite.metrics.images import psnr, ssim
+from suite.progress import Progress
+from suite.rng import generator
+from suite.run import Run
+from suite.task import Task
+from suite.toyworld.dataset import specs_by_kind
+from suite.toyworld.objects import ObjectSpec, build
+from suite.toyworld.paints import COLORS
+from suite.toyworld.render import Lights
+from suite.toyworld.view_pairs import (
+    FOV_DEG,
+    SPLITS,
+    Viewpoints,
+    random_viewpoints,
+    seen_from,
+    still_light,
+)
+from suite.types import Images
+
+BARS = {"psnr": 18.0, "ssim": 0.80}  # what pocket-zero123 is held to, on held_out and on held_out_kinds
+MADE = ("prior", "copy", "nearest")
+# The given pictures' cameras (azimuth, elevation, distance): few, so that training objects are rendered once for all.
+GIVEN = ((20, 15, 1.8), (-60, 30, 1.6), (120, 5, 2.0), (-150, 20, 1.8), (60, 45, 2.1), (-25, 0, 1.7))
+PLAIN_LIGHT = Lights(
+    np.array([[0.0, 0.0, 1.0]], np.float32), np.full(1, 0.8, np.float32), np.full(1, 0.25, np.float32)
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing: its given view is the first of its viewpoints, the others are wanted."""
+
+    split: str
+    spec: ObjectSpec
+    viewpoints: Viewpoints
+    light: Lights
+    given: int  # index into GIVEN
+
+
+class EvaluateNovelView(Task):
+    """Shows a prior one picture of each thing and compares its views from elsewhere with the true ones.
+
+    Args:
+        prior: A view-conditioned prior, as Zero123.
+        things: Things of each split.
+        views: Wanted views of each thing, from random cameras.
+        splits: Which things: held_out, held_out_kinds; train for those it learnt from.
+        steps: Sampling steps.
+        scale: Classifier-free guidance scale.
+        batch: Views at once.
+        size: Side of the pictures that are compared, in pixels.
+        seed: Of things, cameras, lights and noise.
+    """
+
+    reruns = True  # the prior may have been trained further
+
+    def __init__(
+        self,
+        *,
+        prior: Prior,
+        things: int = 32,
+        views: int = 4,
+        splits: Sequence[str] = ("held_out", "held_out_kinds"),
+        steps: int = 25,
+        scale: float = 2.0,
+        batch: int = 32,
+        size: int = 64,
+        seed: int = 0,
+    ) -> None:
+        if min(things, views, steps, batch) < 1 or not splits:
+            raise UserError("things, views, steps and batch must be positive, and there must be a split.")
+        if unknown := [split for split in splits if split not in SPLITS]:
+            raise UserError(f"splits has {unknown[0]!r}; they are: {', '.join(SPLITS)}.")
+        if not isinstance(prior, Zero123Prior):
+            raise UserError(f"{type(prior).__name__} knows no views of a picture. Type prior=pocket_zero123.")
+        self.prior, self.things, self.views, self.splits = prior, things, views, tuple(splits)
+        self.steps, self.scale, self.batch, self.size, self.seed = steps, scale, batch, size, seed
+
+    def run(self, run: Run) -> None:
+        self.prior.to(run.device)
+        asked = [q for split in self.splits for q in questions(split, self.things, self.views, self.seed)]
+        views = [self.true_views(question) for question in asked]
+        given = torch.stack([images[0] for images in views])
+        truth = torch.stack([images[1:] for images in views])  # n v 3 h w
+        made = {
+            "prior": self.sample(asked, given, run),
+            "copy": given[:, None].expand_as(truth),
+            "nearest": nearest_views(asked, given, self.size),
+        }
+        measures = self.measures(asked, truth, made)
+        for line in table(measures, self.splits):
+            run.log.info(line)
+        write_image(run.path("images", "views.png"), sheet(asked, given, truth, made))
+        run.statistics["evaluations"] = self.prior.evaluations
+        run.write_report(measures | {"views_each_split": self.things * self.views})
+
+    def true_views(self, question: Question) -> Images:
+        """The given view, then the wanted ones."""
+        images = seen_from(build(question.spec), question.viewpoints, question.light, size=self.size)
+        return pictures_of(images)
+
+    def sample(self, asked: Sequence[Question], given: Images, run: Run) -> Float[Tensor, "n v 3 h w"]:
+        """What the prior shows from every wanted camera."""
+        cameras = cameras_of(asked, self.size)
+        total, v = len(asked) * self.views, self.views
+        chunks = [torch.arange(i, min(i + self.batch, total)) for i in range(0, total, self.batch)]
+        done = []
+        with Progress(run, len(chunks)) as progress:
+            for number, chunk in enumerate(chunks):
+                thing, view = chunk // v, 1 + chunk % v
+                noise = torch.cat([self.noise(i) for i in chunk.tolist()])
+                places = thing * (v + 1)
+                device = self.prior.device
+                images = sample_views(
+                    self.prior, given[thing].to(device), cameras[places].to(device),
+                    cameras[places + view].to(device), noise, steps=self.steps, scale=self.scale,
+                ).cpu()  # fmt: skip
+                done.append(resized(images, self.size))
+                progress.update(number, {"views": int(chunk[-1]) + 1})
+        return torch.cat(done).unflatten(0, (len(asked), v))
+
+    def noise(self, number: int) -> Float[Tensor, "1 c y x"]:
+        """Of a view's own, whatever the batch size."""
+        return starting_noise(self.prior, 1, generator(self.seed, number, "view", self.prior.device))
+
+    def measures(
+        self,
+        asked: Sequence[Question],
+        truth: Float[Tensor, "n v 3 h w"],
+        made: Mapping[str, Float[Tensor, "n v 3 h w"]],
+    ) -> dict[str, float]:
+        """Means over the views of each split: psnr_SPLIT and ssim_SPLIT of the prior, then of the baselines."""
+        found = {}
+        for split in self.splits:
+            which = torch.tensor([question.split == split for question in asked])
+            right = truth[which].flatten(0, 1)
+            for name in MADE:
+                views, suffix = made[name][which].flatten(0, 1), "" if name == "prior" else f"_{name}"
+                # an infinite PSNR of one equal view would hide all the others
+                found[f"psnr_{split}{suffix}"] = float(psnr(views, right).clamp(max=60).mean())
+                found[f"ssim_{split}{suffix}"] = float(ssim(views, right).mean())
+        return found
+
+
+def questions(split: str, things: int, views: int, seed: int) -> list[Question]:
+    """`things` things of a split, each kind as often as any other, the given camera one of GIVEN."""
+    random = np.random.default_rng([seed, list(SPLITS).index(split)])
+    specs = _by_kind(split)
+    order: list[str] = []
+    while len(order) < things:
+        order += random.permutation(list(specs)).tolist()
+    asked = []
+    for number, kind in enumerate(order[:things]):
+        spec = specs[kind][random.integers(len(specs[kind]))]
+        wanted = random_viewpoints(spec.prompt, views, random)
+        fields = ("azimuth_deg", "elevation_deg", "distance")
+        first = GIVEN[number % len(GIVEN)]
+        viewpoints = replace(wanted, **{f: (float(x), *getattr(wanted, f)) for f, x in zip(fields, first)})
+        asked.append(Question(split, spec, viewpoints, still_light(random), number % len(GIVEN)))
+    return asked
+
+
+def _by_kind(split: str) -> dict[str, list[ObjectSpec]]:
+    """A split's objects of natural size without options, by kind."""
+    return specs_by_kind(lambda spec: SPLITS[split](spec) and spec.size == "" and not spec.option)
+
+
+def training_objects() -> list[ObjectSpec]:
+    """Every kind in every colour that training shows, plain, of natural size, without options."""
+    specs = [spec for of_kind in _by_kind("train").values() for spec in of_kind if spec.pattern == "plain"]
+    assert {spec.color for spec in specs} == set(COLORS)
+    return specs
+
+
+def nearest_views(
+    asked: Sequence[Question], given: Float[Tensor, "n 3 h w"], size: int, *, coarse: int = 32
+) -> Float[Tensor, "n v 3 h w"]:
+    """The wanted views of the training object whose render is nearest to each given picture.
+
+    Args:
+        coarse: Pictures are compared at this size.
+    """
+    bank = training_objects()
+    renders = bank_renders(bank, sorted({question.given for question in asked}), coarse)
+    found = []
+    for question, picture in zip(asked, resized(given, coarse)):
+        distance = (renders[question.given] - picture).square().mean((1, 2, 3))
+        surface = build(bank[int(distance.argmin())])
+        images = seen_from(surface, question.viewpoints, question.light, size=size)
+        found.append(pictures_of(images)[1:])
+    return torch.stack(found)
+
+
+def bank_renders(bank: Sequence[ObjectSpec], given: Sequence[int], size: int) -> dict[int, Images]:
+    """Every object from the cameras of GIVEN that are wanted, by the camera's number."""
+    places = Viewpoints("", *(tuple(float(GIVEN[g][k]) for g in given) for k in range(3)))
+    seen = np.stack([seen_from(build(spec), places, PLAIN_LIGHT, size=size) for spec in bank], axis=1)
+    return {g: pictures_of(images) for g, images in zip(given, seen)}
+
+
+def cameras_of(asked: Sequence[Question], size: int) -> Cameras:
+    """All viewpoints of all things in a row, the given one of each first."""
+    every = [
+        [x for question in asked for x in getattr(question.viewpoints, field)]
+        for field in ("azimuth_deg", "elevation_deg", "distance")
+    ]
+    return Cameras.orbit(*every, FOV_DEG, height=size, width=size)
+
+
+def resized(images: Images, size: int) -> Images:
+    """Pictures of another size, averaged when they become smaller."""
+    if images.shape[-1] == size:
+        return images
+    return torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True).clamp(0, 1)
+
+
+def table(measures: Mapping[str, float], splits: Sequence[str]) -> list[str]:
+    """Lines with PSNR and SSIM of the prior and of both baselines, and whether the bars are reached."""
+    lines = []
+    for split in splits:
+        for measure, bar in BARS.items():
+            values = [measures[f"{measure}_{split}{s}"] for s in ("", "_copy", "_nearest")]
+            verdict = "" if split == "train" else f"bar {bar:g}  {'pass' if values[0] >= bar else 'FAIL'}"
+            lines.append(
+                f"{measure} {split:<15}{values[0]:>7.3f}  copy {values[1]:>7.3f}  "
+                f"nearest {values[2]:>7.3f}  {verdict}".rstrip()
+            )
+    return lines
+
+
+def sheet(
+    asked: Sequence[Question],
+    given: Images,
+    truth: Float[Tensor, "n v 3 h w"],
+    made: Mapping[str, Float[Tensor, "n v 3 h w"]],
+    rows: int = 24,
+) -> Float[Tensor, "3 H W"]:
+    """Given, made, true and nearest, one wanted view each of things evenly out of all."""
+    chosen = np.linspace(0, len(asked) - 1, min(rows, len(asked))).round().astype(int)
+    tiles, labels = [], []
+    for i in chosen:
+        tiles += [given[i], made["prior"][i, 0], truth[i, 0], made["nearest"][i, 0]]
+        labels += [asked[i].spec.prompt, "made", "true", "nearest"]
+    return contact_sheet(torch.stack(tiles), columns=8, labels=labels)
