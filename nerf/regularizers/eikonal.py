@@ -36,8 +36,6 @@ class Eikonal(MeshRegularizer):
         anywhere = (2 * torch.rand(count, 3, **options) - 1) * surface.radius
         noise = self.distance * surface.radius * torch.randn(count, 3, **options)
         near = places_on(mesh, count, generator) + noise.to(mesh.vertices)
-        # half a step from the walls, where differences would look outside
-        limit = 0.98 * surface.radius
-        places = torch.cat([anywhere.to(near), near]).clamp(-limit, limit)
+        places = torch.cat([anywhere.to(near), near]).clamp(-surface.radius, surface.radius)
         slope = (surface.gradient(places).square().sum(-1) + 1e-12).sqrt()
         return (slope - 1).square().mean()

@@ -94,12 +94,13 @@ class Surface(nn.Module, ABC):
     def gradient(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         """d sdf / d place, differentiable in the distances; of length 1 for a true distance.
 
-        By central differences over a cell: that of the interpolation jumps between cells.
+        By central differences over a cell, less at the walls: that of the interpolation jumps between cells.
         """
-        ahead = self.cell / 2 * torch.eye(3, dtype=points.dtype, device=points.device)
-        around = torch.stack([points[..., None, :] + ahead, points[..., None, :] - ahead])
-        forward, backward = self.sdf(around)
-        return (forward - backward) / self.cell
+        reach = self.cell / 2 * torch.eye(3, dtype=points.dtype, device=points.device)
+        inside = points.clamp(-self.radius, self.radius)[..., None, :]
+        around = torch.stack([inside + reach, inside - reach]).clamp(-self.radius, self.radius)
+        ahead, behind = self.sdf(around)
+        return (ahead - behind) / (around[0] - around[1]).sum(-1)
 
     def albedo(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         """RGB in [0, 1] at places on the surface; grey without a texture."""

@@ -43,7 +43,7 @@ def test_it_starts_as_its_shape(make):
     surface = make()
     mesh = surface()
     assert_closed_manifold(mesh)
-    assert mesh.vertices.norm(dim=-1).mean() == pytest.approx(0.4, rel=0.02)
+    assert mesh.vertices.norm(dim=-1).mean().item() == pytest.approx(0.4, rel=0.02)
     egg = make(init=Ellipsoid(radii=[0.5, 0.3, 0.3]))
     torch.testing.assert_close(egg().bounds[1], torch.tensor([0.5, 0.3, 0.3]), rtol=0, atol=0.03)
     x = torch.rand(50, 3, generator=torch.Generator().manual_seed(1)) - 0.5

@@ -153,7 +153,8 @@ def test_nothing_inside_is_an_empty_mesh():
 
 
 def test_closed_borders():
-    """All inside becomes the box, bevelled where its edges lie across the diagonals (6 prisms, 1/32 of an area); what was outside stays as it was."""
+    """All inside becomes the box, six edges of which, those across the diagonals, are bevelled by a prism of half
+    a cell squared; what was outside stays as it was."""
     mesh = marching_tetrahedra(closed(torch.full((9, 9, 9), -1.0), 1e-3))
     assert_closed_manifold(mesh)
     assert volume(mesh) == pytest.approx(8 - 6 * 2 / 32, rel=0.01)
