@@ -5,10 +5,19 @@ import pytest
 import torch
 import trimesh
 
+from suite.geometry import rasterizer_torch
 from suite.geometry.cameras import Cameras, orbit_path
 from suite.geometry.mesh import Mesh
-from suite.geometry.rasterizer import clip_positions, interpolate, pixel_coordinates, rasterize, render_mesh
+from suite.geometry.rasterizer import (
+    clip_positions,
+    interpolate,
+    pixel_coordinates,
+    rasterize,
+    render_mesh,
+    screen_derivatives,
+)
 from suite.geometry.rasterizer_torch import visible_faces
+from suite.geometry.textures import mip_map, sample
 
 # no view along an axis of symmetry: pixel centres would lie exactly on edges, where either face is right
 VIEWS = Cameras.orbit([20.0, 140.0, -75.0, 3.0], [10.0, -40.0, 85.0, 88.0], 1.8, 40.0, height=48, width=64)
@@ -18,6 +27,7 @@ def shape(name: str) -> Mesh:
     shapes = {
         "sphere": lambda: trimesh.creation.icosphere(subdivisions=3),
         "torus": lambda: trimesh.creation.torus(0.4, 0.15),
+        "fine torus": lambda: trimesh.creation.torus(0.4, 0.15, major_sections=140, minor_sections=70),
         "cylinder": lambda: trimesh.creation.cylinder(0.3, 1.0),
         "boxes": lambda: trimesh.util.concatenate(
             [trimesh.creation.box((0.3, 0.5, 0.7)), trimesh.creation.box((0.8, 0.2, 0.2))]
@@ -31,21 +41,25 @@ def unit_sphere_view(distance: float, fov_deg: float, size: int) -> tuple[Mesh, 
     return mesh, Cameras.orbit(30.0, 20.0, distance, fov_deg, height=size, width=size)
 
 
-@pytest.mark.parametrize("name", ["sphere", "torus", "cylinder", "boxes"])
+@pytest.mark.parametrize("name", ["sphere", "torus", "cylinder", "boxes", "fine torus"])
 def test_visibility_is_that_of_embree(name):
-    """At least 99.9 % of pixels see the face that Open3D's ray casting hits, at its distance."""
+    """At least 99.95 % of pixels see the face that Open3D's ray casting hits, at its distance.
+
+    No pixel is left out: ties on shared edges need a pixel centre on an edge, which these views have not.
+    """
     o3d = pytest.importorskip("open3d", exc_type=ImportError)
     mesh = shape(name)
     scene = o3d.t.geometry.RaycastingScene()
     scene.add_triangles(mesh.vertices.numpy(), mesh.faces.numpy().astype(np.uint32))
-    rays = VIEWS.rays()
+    views = VIEWS.resized(96, 128)
+    rays = views.rays()
     hit = scene.cast_rays(torch.cat([rays.origins, rays.directions], dim=-1).numpy())
     truth = torch.from_numpy(hit["primitive_ids"].numpy().astype(np.int64))
     truth[truth == scene.INVALID_ID] = -1
-    fragments = rasterize(clip_positions(mesh.vertices, VIEWS), mesh.faces, 48, 64)
-    assert (fragments.face_id == truth).float().mean() >= 0.999
+    fragments = rasterize(clip_positions(mesh.vertices, views), mesh.faces, 96, 128)
+    assert (fragments.face_id == truth).float().mean() >= 0.9995
     both = (fragments.face_id >= 0) & (truth >= 0)
-    forward = -VIEWS.world_from_camera[:, None, None, :3, 2]
+    forward = -views.world_from_camera[:, None, None, :3, 2]
     along_axis = torch.from_numpy(hit["t_hit"].numpy())[..., None] * (rays.directions * forward).sum(
         -1, keepdim=True
     )
@@ -179,6 +193,106 @@ def test_barycentrics_and_depth_have_gradients():
     torch.testing.assert_close(points.grad, numeric, rtol=0.01, atol=0.02)
 
 
+def tiny(name, views=2):
+    """A float64 mesh and its views, 6 x 7 pixels."""
+    mesh = Mesh.from_trimesh(
+        trimesh.creation.icosphere(subdivisions=0) if name == "ball" else trimesh.creation.box()
+    )
+    cameras = Cameras.orbit([20.0, -100.0][:views], [10.0, 35.0][:views], 2.6, 40.0, height=6, width=7)
+    return mesh.vertices.double(), mesh.faces, clip_positions(mesh.vertices.double(), cameras)
+
+
+@pytest.mark.parametrize("name", ["ball", "box"])
+def test_interior_gradients_are_exact(name):
+    """gradcheck in float64: barycentrics, depth and interpolated attributes, in positions and attributes.
+
+    A step of 1e-6 changes no pixel's face.
+    """
+    vertices, faces, clip = tiny(name)
+    colors = torch.rand(len(vertices), 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def seen(positions, attributes):
+        fragments = rasterize(positions, faces, 6, 7)
+        return fragments.depth, fragments.barycentrics, interpolate(attributes, fragments, faces)
+
+    assert torch.autograd.gradcheck(seen, (clip.requires_grad_(), colors.requires_grad_()), fast_mode=True)
+    each = colors.detach().expand(2, -1, -1).clone().requires_grad_()  # a set of attributes a view
+    assert torch.autograd.gradcheck(seen, (clip, each), fast_mode=True)
+
+
+@pytest.mark.parametrize("name", ["ball", "box"])
+def test_kernels_have_the_twin_s_values_and_gradients(name):
+    """numba against torch: barycentrics, depth, interpolation and what they send back."""
+    vertices, faces, clip = tiny(name)
+    colors = torch.rand(2, len(vertices), 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    given = [clip.requires_grad_(), colors.requires_grad_()]
+    fragments = rasterize(clip, faces, 6, 7)
+    pixels, _ = pixel_coordinates(clip, 6, 7)
+    weights, depth = rasterizer_torch.barycentrics(pixels, faces, fragments.face_id)
+    mine = (fragments.depth, fragments.barycentrics, interpolate(colors, fragments, faces))
+    twin = (depth, weights, rasterizer_torch.interpolate(colors, faces, fragments.face_id, weights))
+    for one, two in zip(mine, twin):
+        torch.testing.assert_close(one, two)
+    found = [torch.autograd.grad(sum((x**2).sum() for x in values), given) for values in (mine, twin)]
+    for one, two in zip(*found):
+        torch.testing.assert_close(one, two)
+
+
+def test_textured_positions_have_exact_gradients():
+    """gradcheck of the whole way: positions to barycentrics to uv to the colour of a texture."""
+    vertices, faces, clip = tiny("box", views=1)
+    random = torch.Generator().manual_seed(2)
+    uv = torch.rand(len(vertices), 2, dtype=torch.float64, generator=random)
+    texture = torch.rand(3, 4, 4, dtype=torch.float64, generator=random)
+
+    def seen(positions, texels):
+        fragments = rasterize(positions, faces, 6, 7)
+        return sample(mip_map(texels), interpolate(uv, fragments, faces), fragments.depth)
+
+    assert torch.autograd.gradcheck(seen, (clip.requires_grad_(), texture.requires_grad_()), fast_mode=True)
+
+
+def test_screen_derivatives_are_differences_between_pixels():
+    """d(uv) / d(pixel) is how uv changes when the picture is shifted by a thousandth of a pixel."""
+    vertices, faces, clip = tiny("ball")
+    uv = torch.rand(len(vertices), 2, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    fragments = rasterize(clip, faces, 6, 7)
+    slopes = screen_derivatives(uv, clip, fragments, faces)
+    step = 1e-3
+    for axis, sign, size in ((0, -1, 7), (1, 1, 6)):
+        values = []
+        for way in (1, -1):
+            moved = clip.clone()
+            moved[..., axis] += sign * way * step * 2 / size * clip[..., 3]
+            weights, _ = rasterizer_torch.barycentrics(
+                pixel_coordinates(moved, 6, 7)[0], faces, fragments.face_id
+            )
+            values.append(
+                rasterizer_torch.interpolate(uv.expand(2, -1, -1), faces, fragments.face_id, weights)
+            )
+        torch.testing.assert_close(
+            slopes[..., axis], (values[0] - values[1]) / (2 * step), rtol=1e-4, atol=1e-6
+        )
+
+
+def test_a_list_has_a_mesh_for_each_camera():
+    """Meshes with their own faces, textures and colours, drawn together, are those drawn alone."""
+    meshes = [shape("torus"), shape("boxes"), shape("sphere")]
+    views = orbit_path(3, height=20, width=24)
+    options = dict(
+        background=torch.rand(3, 3), light_direction=torch.rand(3, 3), antialias=True, supersample=1
+    )
+    together = render_mesh(meshes, views, **options)
+    for k, mesh in enumerate(meshes):
+        mine = {
+            name: value[k : k + 1] if isinstance(value, torch.Tensor) else value
+            for name, value in options.items()
+        }
+        alone = render_mesh(mesh, views[k], **mine)
+        torch.testing.assert_close(together.images[k], alone.images[0])
+        torch.testing.assert_close(together.masks[k], alone.masks[0])
+
+
 def test_pictures_have_gradients_in_the_colours():
     """Unlit, the sum over all pixels is linear in the vertex colours: d(sum) / d(colours) sums to the mask."""
     mesh = shape("boxes")
@@ -272,6 +386,8 @@ def test_errors():
     mesh = shape("boxes")
     with pytest.raises(ValueError, match="shading 'lambert' or 'none', not 'phong'"):
         render_mesh(mesh, VIEWS, shading="phong")
+    with pytest.raises(ValueError, match="one mesh, or one a camera: got 3 for 4 cameras"):
+        render_mesh([mesh] * 3, VIEWS)
     with pytest.raises(ValueError, match="supersample >= 1, got 0"):
         render_mesh(mesh, VIEWS, supersample=0)
     with pytest.raises(
