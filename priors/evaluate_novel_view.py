@@ -28,7 +28,7 @@ from suite.progress import Progress
 from suite.rng import generator
 from suite.run import Run
 from suite.task import Task
-from suite.toyworld.dataset import specs_by_kind
+from suite.toyworld.dataset import random_spec, specs_by_kind
 from suite.toyworld.objects import ObjectSpec, build
 from suite.toyworld.paints import COLORS
 from suite.toyworld.render import Lights
@@ -176,7 +176,7 @@ def questions(split: str, things: int, views: int, seed: int) -> list[Question]:
         order += random.permutation(list(specs)).tolist()
     asked = []
     for number, kind in enumerate(order[:things]):
-        spec = specs[kind][random.integers(len(specs[kind]))]
+        spec = random_spec({kind: specs[kind]}, random)
         wanted = random_viewpoints(spec.prompt, views, random)
         fields = ("azimuth_deg", "elevation_deg", "distance")
         first = GIVEN[number % len(GIVEN)]

@@ -129,7 +129,9 @@ class Zero123Prior(Prior):
             ValueError: Cameras, picture or reference are missing, or their numbers differ.
         """
         if cameras is None:
-            return super().embed(prompts, cameras, image)
+            if image is not None:
+                raise ValueError("embed needs cameras=, the views of the picture that are wanted.")
+            return super().embed(prompts)
         if isinstance(prompts, str) or len(prompts) != len(cameras):
             raise ValueError(
                 f"embed takes one text a camera, got {len(cameras)} cameras and {prompts!r:.80}."

@@ -403,6 +403,7 @@ def test_sampling_gives_pictures(shown):
         ),
         (lambda p: p.show(picture(2), Cameras.orbit(0.0)), "show needs a camera a picture, got 2 and 1"),
         (lambda p: p.embed(["a red car"]), "does not read texts but cameras"),
+        (lambda p: p.embed([""], image=picture()), "embed needs cameras=, the views"),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_said(call, words, prior):
