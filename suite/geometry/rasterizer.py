@@ -14,7 +14,7 @@ from torch import Tensor
 from suite.geometry.antialiasing import antialias as smooth_edges
 from suite.geometry.antialiasing import welded
 from suite.geometry.cameras import Cameras
-from suite.geometry.mesh import Mesh
+from suite.geometry.mesh import Mesh, sample_texture
 from suite.geometry.rasterizer_fragments import (
     Fragments,
     clip_positions,
@@ -164,13 +164,14 @@ def _shade(
     attributes = torch.cat([surface, mesh.vertex_normals()], dim=1)
     corners = [attributes.index_select(0, k) for k in mesh.faces.long().index_select(0, face).T]
     values = corners[0] * weights[0] + corners[1] * weights[1] + corners[2] * weights[2]
-    color, level = values[:, :-3], None
-    if mipmaps and mesh.texture is not None:
+    color = values[:, :-3]
+    if mesh.texture is not None and mipmaps:
         with torch.no_grad():
             slopes = screen_derivatives(mesh.uv, clip, fragments, mesh.faces).reshape(-1, 2, 2)
             level = mip_level(slopes.index_select(0, place), *mesh.texture.shape[1:])
-    if mesh.texture is not None:
-        color = sample(mip_map(mesh.texture, None if mipmaps else 1), color, level)
+        color = sample(mip_map(mesh.texture), color, level)
+    elif mesh.texture is not None:
+        color = sample_texture(mesh.texture, color)
     # which side of its plane each eye is on is a matter of the faces, of which there are fewer than samples
     flat, corner = mesh.face_normals(), mesh.triangles()[:, 0]
     side = torch.where(eye @ flat.T < (corner * flat).sum(-1), -1.0, 1.0)
