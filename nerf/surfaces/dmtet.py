@@ -18,7 +18,7 @@ class DMTet(Surface):
         init: What it starts as; by default a ball of two thirds of the radius.
         texture: A module with texture(places).albedo, as the fields of nerf.fields are; null: grey.
         deformation: How far a vertex may be moved, in cells; 0 keeps all where they are.
-        lr: Learning rate of the distances, which are stored in cells.
+        lr: Learning rate of the distances, which are stored in cells: about how far the surface moves a step.
         deformation_lr: Of the moves, before tanh.
     """
 
@@ -30,7 +30,7 @@ class DMTet(Surface):
         init: Shape | None = None,
         texture: nn.Module | None = None,
         deformation: float | int = 0.5,
-        lr: float | int = 0.02,
+        lr: float | int = 0.05,
         deformation_lr: float | int = 0.02,
     ) -> None:
         super().__init__(resolution, radius, init, texture, deformation, lr, deformation_lr)

@@ -23,7 +23,7 @@ class FlexiCubes(Surface):
         texture: A module with texture(places).albedo, as the fields of nerf.fields are; null: grey.
         deformation: How far a vertex may be moved, in cells; 0 keeps all where they are.
         weight_scale: alpha and beta lie in 1 +- weight_scale, gamma in (0, 1) likewise; 0 fixes them.
-        lr: Learning rate of the distances, which are stored in cells.
+        lr: Learning rate of the distances, which are stored in cells: about how far the surface moves a step.
         deformation_lr: Of the moves, before tanh.
         weights_lr: Of the weights, before tanh.
     """
@@ -37,7 +37,7 @@ class FlexiCubes(Surface):
         texture: nn.Module | None = None,
         deformation: float | int = 0.5,
         weight_scale: float | int = 0.99,
-        lr: float | int = 0.02,
+        lr: float | int = 0.05,
         deformation_lr: float | int = 0.02,
         weights_lr: float | int = 0.02,
     ) -> None:
