@@ -1,9 +1,11 @@
 """Training of a latent text-to-image prior from nothing, of Stable Diffusion's own parts (arXiv:2112.10752).
 
-    loss = E (min(SNR_t, gamma) + 1) / (SNR_t + 1) |v_theta(x_t, t, caption) - v|^2,    v = alpha_t eps - sigma_t x_0
+    loss = E w(t) |v_theta(x_t, t, caption) - v|^2,    v = alpha_t eps - sigma_t x_0
+    w(t) = (min(SNR_t, gamma) + 1) / (SNR_t + 1) / u(t)
 
 The v-target is of Salimans & Ho (arXiv:2202.00512), the cap of Min-SNR (arXiv:2303.09556, Sec. 3.4). Min-SNR's own
 weight, without the + 1, goes to nothing where the noise is strongest; but there alone do words decide the shape.
+u(t) is about the loss at t of a trained network, so that each noise level counts alike (arXiv:2312.02696, Sec. 2.2).
 Denoiser and text encoder learn together; what is saved is their exponential moving average, in diffusers' directory
 layout.
 """
@@ -156,7 +158,7 @@ class DenoiserTraining(torch.nn.Module):
             tokens = embed(self.learning["text_encoder"], self.tokenizer, texts)
             v = self.learning["unet"](alpha * x_0 + sigma * eps, self.schedule.model_time(t), tokens).sample
         snr = (alpha / sigma) ** 2
-        weight = (snr.clamp(max=self.gamma) + 1) / (snr + 1)
+        weight = (snr.clamp(max=self.gamma) + 1) / (snr + 1) / (0.1 + 0.8 * t[:, None, None, None] ** 5)
         return (weight * F.mse_loss(v.float(), alpha * eps - sigma * x_0, reduction="none")).mean()
 
     @torch.no_grad()

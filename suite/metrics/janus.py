@@ -22,7 +22,9 @@ from suite.toyworld.captions import VIEWS
 from suite.toyworld.objects import Surface
 from suite.types import Images, Masks
 
-BEHIND_DEG = 120.0  # azimuths beyond are views from behind: a side view may show some of a face, these none
+BEHIND_DEG = (
+    150.0  # azimuths beyond are views from behind, clear of where side views begin, whichever face they show
+)
 LEVEL_DEG = 45.0  # elevations above show the top
 
 

@@ -55,7 +55,6 @@ def evaluate(tmp_path, prior, **options):
     return json.loads((tmp_path / "report.json").read_text())["measures"]
 
 
-@pytest.mark.judge
 def test_a_prior_that_shows_the_truth_passes(tmp_path):
     """True pictures are named right: kind, colour, view, held-out compositions, people."""
     measures = evaluate(tmp_path, TruePrior(), samples=150, steps=1, scale=1.0)
@@ -65,14 +64,12 @@ def test_a_prior_that_shows_the_truth_passes(tmp_path):
     assert "real" not in measures and (tmp_path / "images" / "samples_and_truth.png").exists()
 
 
-@pytest.mark.judge
 def test_a_prior_that_knows_nothing_fails(tmp_path):
     """Noise is named right no more often than by chance."""
     measures = evaluate(tmp_path, GaussianPrior(), samples=60, steps=2, scale=1.0)
     assert measures["kind"] < 0.2 and measures["held_out"] < 0.1 and measures["view"] < 0.7
 
 
-@pytest.mark.judge
 def test_samples_depend_on_their_number_alone(tmp_path):
     """Whatever the batch size; and a second run takes the finished pictures from the disk."""
     asked = trials(20, [], np.random.default_rng(0))
@@ -121,7 +118,6 @@ def test_held_out_specs_are_all_of_them():
     assert len(patterned) >= len(kinds()) / 3
 
 
-@pytest.mark.judge
 def test_shares_by_hand():
     """The judge's answers about true pictures of other prompts count as wrong."""
     judge = load_judge()

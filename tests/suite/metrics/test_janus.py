@@ -56,7 +56,7 @@ def test_faces_are_runs_of_front_views_around_the_object():
 
 def test_views_from_behind_are_needed():
     """Without any, the index says which cameras to use."""
-    with pytest.raises(ValueError, match="needs views from behind: azimuths beyond 120"):
+    with pytest.raises(ValueError, match="needs views from behind: azimuths beyond 150"):
         janus_index(torch.rand(2, 3, 64, 64), Cameras.orbit([0.0, 100.0], 10.0), Oracle([[0.25] * 4] * 2))
 
 
@@ -103,7 +103,6 @@ def auc(low, high):
     return float((high[:, None] > low[None]).mean() + (high[:, None] == low[None]).mean() / 2)
 
 
-@pytest.mark.judge
 def test_janus_index_tells_true_objects_from_planted_ones(measured):
     """Over all kinds with a front: AUC at least 0.97; the medians are near 0 and near 1."""
     true, planted = measured[:, 0, 0], measured[:, 1, 0]
@@ -111,7 +110,6 @@ def test_janus_index_tells_true_objects_from_planted_ones(measured):
     assert np.median(true) < 0.05 and np.median(planted) > 0.8
 
 
-@pytest.mark.judge
 def test_mirror_difference_tells_them_without_a_judge(measured):
     """A planted Janus is within .005 of its mirror image; every true object differs by more than .05."""
     assert measured[:, 1, 1].max() < 5e-3 and measured[:, 0, 1].min() > 0.05

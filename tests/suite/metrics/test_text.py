@@ -143,7 +143,6 @@ def test_shares_of_views():
     assert text_agreement(images, "a red mushroom", cameras=cameras, judge=Oracle(answers)).view is None
 
 
-@pytest.mark.judge
 def test_true_objects_agree_with_their_prompts():
     """16 views of true objects: the shipped judge names at least 14 of them, and not a false prompt."""
     azimuth = torch.arange(16) * 22.5
