@@ -1,13 +1,7 @@
 """Training of a latent text-to-image prior from nothing, of Stable Diffusion's own parts (arXiv:2112.10752).
 
-    loss = E w(t) |v_theta(x_t, t, caption) - v|^2,    v = alpha_t eps - sigma_t x_0
-    w(t) = (min(SNR_t, gamma) + 1) / (SNR_t + 1) / u(t)
-
-The v-target is of Salimans & Ho (arXiv:2202.00512), the cap of Min-SNR (arXiv:2303.09556, Sec. 3.4). Min-SNR's own
-weight, without the + 1, goes to nothing where the noise is strongest; but there alone do words decide the shape.
-u(t) is about the loss at t of a trained network, so that each noise level counts alike (arXiv:2312.02696, Sec. 2.2).
-Denoiser and text encoder learn together; what is saved is their exponential moving average, in diffusers' directory
-layout.
+The loss is that of v_loss.py. Denoiser and text encoder learn together; what is saved is their exponential moving
+average, in diffusers' directory layout.
 """
 
 import copy
@@ -19,7 +13,6 @@ import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from priors.checkpoints import load_components
@@ -27,9 +20,10 @@ from priors.codec import PatchCodec, fit_codec
 from priors.loading.components import Components
 from priors.stable_diffusion import StableDiffusionPrior
 from priors.train.tokenizer import learn_tokenizer
+from priors.train.v_loss import follow, noised, weighted_v_loss
 from suite.diffusion.noise import NoiseSchedule
 from suite.rng import global_randomness, reseed
-from suite.types import Images
+from suite.types import Images, Times
 
 # Stable Diffusion's schedule, but for its last beta of 0.025: with 0.012 an object is still seen through the noise of
 # t = 1 (its patches vary together), so that words are learnt late and sampling starts from what was never trained on.
@@ -49,6 +43,11 @@ SCHEDULER = {
 NOISY = (
     0.6  # t = u^0.6 for uniform u: nearly four in five above 0.4, where shapes are learnt, the slowest thing
 )
+
+
+def typical_loss(t: Times) -> Times:
+    """About the v-loss of a trained pocket prior at t; at strong noise it is mostly what no network can know."""
+    return 0.1 + 0.8 * t**5
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer, *, width: int = 192, layers: int = 2) -> CLIPTextModel:
@@ -146,27 +145,17 @@ class DenoiserTraining(torch.nn.Module):
         x_0 = (
             self.codec.encode(images.to(device) * 2 - 1).latent_dist.mode() * self.codec.config.scaling_factor
         )
-        # one time in each of b equally likely bands: less variance than independent draws
-        order = torch.rand(len(x_0), generator=generator)
-        bands = (torch.arange(len(x_0)) + order) / len(x_0)
-        t = (bands**NOISY).clamp(min=1e-3).to(device)
-        eps = torch.randn(x_0.shape, generator=generator).to(device)
-        alpha, sigma = (a[:, None, None, None] for a in self.schedule.alpha_sigma(t))
+        noise = noised(x_0, self.schedule, generator, noisy=NOISY)
         drop = torch.rand(len(x_0), generator=generator) < self.drop
         texts = ["" if empty else text for text, empty in zip(captions, drop.tolist())]
         with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
             tokens = embed(self.learning["text_encoder"], self.tokenizer, texts)
-            v = self.learning["unet"](alpha * x_0 + sigma * eps, self.schedule.model_time(t), tokens).sample
-        snr = (alpha / sigma) ** 2
-        weight = (snr.clamp(max=self.gamma) + 1) / (snr + 1) / (0.1 + 0.8 * t[:, None, None, None] ** 5)
-        return (weight * F.mse_loss(v.float(), alpha * eps - sigma * x_0, reduction="none")).mean()
+            v = self.learning["unet"](noise.x_t, self.schedule.model_time(noise.t), tokens).sample
+        return weighted_v_loss(v, noise, gamma=self.gamma, typical=typical_loss(noise.t))
 
-    @torch.no_grad()
     def update_average(self, step: int) -> None:
         """Move the average towards what was learnt; quickly at first."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        new = list(self.learning.parameters())
-        torch._foreach_lerp_(list(self.average.parameters()), new, 1 - decay)
+        follow(self.average, self.learning, step, decay=self.decay)
 
     def prior(self) -> StableDiffusionPrior:
         """The averaged prior as it is now, a copy."""

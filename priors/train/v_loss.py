@@ -1,9 +1,12 @@
 """The loss with which this package trains denoisers, and the moving average that is kept of them.
 
     x_t = alpha_t x_0 + sigma_t eps,    v = alpha_t eps - sigma_t x_0
-    loss = E (min(SNR_t, gamma) + 1) / (SNR_t + 1) |v_theta(x_t, t) - v|^2,    SNR = alpha^2 / sigma^2
+    loss = E (min(SNR_t, gamma) + 1) / (SNR_t + 1) / u(t) |v_theta(x_t, t) - v|^2,    SNR = alpha^2 / sigma^2
 
-(Salimans & Ho, arXiv:2202.00512; the cap of arXiv:2303.09556, Sec. 3.4.)
+The v-target is of Salimans & Ho (arXiv:2202.00512), the cap of Min-SNR (arXiv:2303.09556, Sec. 3.4). Min-SNR's own
+weight, without the + 1, goes to nothing where the noise is strongest; but there alone do conditions decide the shape.
+u(t), where given, is about the loss at t of a trained network, so that each noise level counts alike
+(arXiv:2312.02696, Sec. 2.2).
 """
 
 from dataclasses import dataclass
@@ -44,10 +47,14 @@ def noised(
     return Noised(x_0, alpha * x_0 + sigma * eps, t, eps, alpha, sigma)
 
 
-def weighted_v_loss(v: Latents, noised: Noised, *, gamma: float | int = 5.0) -> Float[Tensor, ""]:
-    """The loss on top for a network's answer `v`."""
+def weighted_v_loss(
+    v: Latents, noised: Noised, *, gamma: float | int = 5.0, typical: Times | None = None
+) -> Float[Tensor, ""]:
+    """The loss on top for a network's answer `v`; `typical` is u of its times."""
     snr = (noised.alpha / noised.sigma) ** 2
     weight = (snr.clamp(max=gamma) + 1) / (snr + 1)
+    if typical is not None:
+        weight = weight / per_sample(typical, v)
     truth = noised.alpha * noised.eps - noised.sigma * noised.x_0
     return (weight * F.mse_loss(v.float(), truth, reduction="none")).mean()
 
