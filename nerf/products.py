@@ -14,6 +14,7 @@ from nerf.meshing.views import field_views
 from nerf.renderers.base import Renderer
 from nerf.truth import Truth
 from suite.geometry.cameras import Cameras
+from suite.geometry.mesh import Mesh
 from suite.run import Run
 from suite.types import Masks
 from suite.viz import Render, Views, contact_sheet, mesh_views, turntable
@@ -48,32 +49,63 @@ class Products:
         self.truth = truth
 
     def __call__(
-        self, field: Field, renderer: Renderer, background: Background, run: Run, prompt: str = ""
+        self,
+        field: Field,
+        renderer: Renderer,
+        background: Background,
+        run: Run,
+        prompt: str = "",
+        *,
+        folder: str = "",
     ) -> dict:
         """Writes meshes/, videos/turntable.mp4 and images/views.png into the run; returns measures.
 
         The sheet shows the volume, the turntable the mesh (or, where there is none, the volume). What a prompt
-        names is what the result is measured against, with images/judged.png.
+        names is what the result is measured against, with images/judged.png. `folder` is one inside the run, for
+        a stage that is not the last.
         """
         device = next(field.parameters()).device
         volume = volume_views(field, renderer, background)
-        sheet = run.path("images", "views.png")
+        sheet = run.path(folder, "images", "views.png")
         contact_sheet(volume, sheet, views=self.views, size=self.size, at_once=1, device=device)
         measures, mesh = {"faces": 0}, None
         try:
             extracted = self.mesh(field, renderer)
             measures, mesh = extracted.measures(), extracted.mesh
-            export(mesh, run.path("meshes", "mesh.glb").parent)
+            export(mesh, run.path(folder, "meshes", "mesh.glb").parent)
         except NoSurface as error:
             log.warning("No mesh: %s", error)
         shown = volume if mesh is None else mesh_views(mesh)
-        video, where = run.path("videos", "turntable.mp4"), device if mesh is None else torch.device("cpu")
+        video, where = (
+            run.path(folder, "videos", "turntable.mp4"),
+            device if mesh is None else torch.device("cpu"),
+        )
         turntable(shown, video, frames=self.frames, size=self.size, device=where)
         if self.truth is None or not prompt:
             return measures
         plain = volume_views(field, renderer, SolidBackground(color=[self.truth.background] * 3).to(device))
-        judged = run.path("images", "judged.png")
+        judged = run.path(folder, "images", "judged.png")
         return measures | self.truth(prompt, mesh, plain, sheet=judged, device=device)
+
+    def of_mesh(self, mesh: Mesh, run: Run, prompt: str = "") -> dict:
+        """The same of a mesh, as it is."""
+        export(mesh, run.path("meshes", "mesh.glb").parent)
+        shown, where = mesh_views(mesh), torch.device("cpu")
+        contact_sheet(
+            shown, run.path("images", "views.png"), views=self.views, size=self.size, at_once=1, device=where
+        )
+        turntable(
+            shown, run.path("videos", "turntable.mp4"), frames=self.frames, size=self.size, device=where
+        )
+        measures = {
+            "faces": len(mesh.faces),
+            "vertices": len(mesh.vertices),
+            "watertight": mesh.is_watertight,
+        }
+        if self.truth is None or not prompt:
+            return measures
+        judged = run.path("images", "judged.png")
+        return measures | self.truth(prompt, mesh, shown, sheet=judged, device=where)
 
 
 def volume_views(field: Field, renderer: Renderer, background: Background) -> Render:

@@ -155,6 +155,7 @@ def shares_right(
     for k, (trial, claim) in enumerate(zip(asked, claims)):
         heads = [head for head in ("name", "color", "pattern") if getattr(claim, head) is not None]
         right = {head: best[head][k] == getattr(claim, head) for head in heads}
+        right["name"] = world.is_a(best["name"][k], claim.name)
         if trial.group in ("real", "person"):
             answers[trial.group].append(right["name"])
         if trial.group == "real":

@@ -63,6 +63,18 @@ class Checkpoints:
         return sorted(path for path in self.folder.glob("step-*.safetensors") if _step(path) is not None)
 
 
+def newest_state(run: Path) -> Any:
+    """The state in the newest checkpoint of a run (or of its stage "coarse"), whatever its configuration.
+
+    Raises:
+        UserError: There is none.
+    """
+    for folder in (run / "checkpoints", run / "checkpoints" / "coarse"):
+        if paths := Checkpoints(folder=folder, configuration="").paths():
+            return load_state(paths[-1])
+    raise UserError(f"{run} holds no checkpoint: give the directory of a run.")
+
+
 def _step(path: Path) -> int | None:
     match = re.fullmatch(r"step-(\d+)", path.stem)
     return int(match[1]) if match else None

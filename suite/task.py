@@ -119,7 +119,8 @@ class Optimization(Task):
     def _parts(self) -> Iterator[tuple[str, Any]]:
         """(path, module or other thing with a state) of every attribute that has something to save."""
         for name, value in vars(self).items():
-            yield from _stateful(name, value)
+            if not isinstance(value, Task):  # a later stage has checkpoints of its own
+                yield from _stateful(name, value)
 
 
 def _stateful(name: str, value: Any) -> Iterator[tuple[str, Any]]:

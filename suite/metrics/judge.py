@@ -22,6 +22,7 @@ from suite.types import Images
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "judge"
 PERSON = "person"
+HOT_DOG = "hot dog"  # the one real object whose last word is a kind that it is not
 SIZE = 64  # pixels: the side of the pictures it looks at
 
 
@@ -48,6 +49,10 @@ class World:
     def names(self) -> tuple[str, ...]:
         """Every answer to "what is it": kinds, real objects, "person"."""
         return (*self.kinds, *self.real, PERSON)
+
+    def is_a(self, answer: str, name: str) -> bool:
+        """Whether an answer to "what is it" is right for a thing of that name: a sports car is a car."""
+        return answer == name or (answer.endswith(f" {name}") and answer in self.real and answer != HOT_DOG)
 
     @property
     def heads(self) -> dict[str, tuple[str, ...]]:

@@ -42,7 +42,8 @@ class TextAgreement:
 
     Args:
         named: The name is right and, where the prompt says one, the colour.
-        name, color, pattern: Each by itself; None where the prompt says nothing.
+        name, color, pattern: Each by itself; None where the prompt says nothing. A real object whose last word is the
+            kind counts as that kind: a "sports car" is a car.
         view: The view is right (front, side, back or overhead); None without cameras or a front.
         r_precision: No other prompt scores higher by (1).
         rank: Place of the prompt among all by (1) summed over the views; 1 is best.
@@ -171,7 +172,11 @@ def ranks_among(verdict: Verdict, claim: Claim, claims: Sequence[Claim] | None =
 
 
 def _right(verdict: Verdict, head: str, answer: str | None) -> Tensor | None:
-    return None if answer is None else torch.tensor([best == answer for best in verdict.best(head)])
+    if answer is None:
+        return None
+    if head == "name":
+        return torch.tensor([verdict.world.is_a(best, answer) for best in verdict.best(head)])
+    return torch.tensor([best == answer for best in verdict.best(head)])
 
 
 def _share(right: Tensor | Sequence[bool] | None) -> float | None:

@@ -14,16 +14,15 @@ from nerf.regularizers.opacity import OpacityEntropy
 from nerf.regularizers.orientation import Orientation
 from nerf.renderers.occupancy import OccupancyGrid
 from nerf.renderers.volume import VolumeRenderer
-from nerf.scenes import load
 from nerf.text_to_3d import TextTo3D
-from priors.analytic import GaussianMixturePrior, ImageSetPrior
+from priors.analytic import GaussianMixturePrior
 from priors.guidance.sds import ScoreDistillation
 from priors.prompts import Prompt
-from suite.geometry.cameras import Cameras, CameraSampler
+from suite.geometry.cameras import CameraSampler
 from suite.run import Run
 from suite.schedules import Linear
 
-SIZE = 24
+SIZE = 24  # pixels, as of the fixture mushroom
 
 
 def task(prior=None, field=None, **options) -> TextTo3D:
@@ -42,17 +41,6 @@ def task(prior=None, field=None, **options) -> TextTo3D:
 def colours() -> GaussianMixturePrior:
     captions, means = ["a red thing", "a blue thing"], [[0.9, 0.1, 0.1], [0.1, 0.1, 0.9]]
     return GaussianMixturePrior(captions=captions, means=means, stds=[0.1, 0.1])
-
-
-@pytest.fixture(scope="module")
-def mushroom() -> tuple[ImageSetPrior, Cameras, torch.Tensor]:
-    """The exact denoiser of views of a mushroom on white, and views to compare with."""
-    scene = load(source="a red mushroom", views=80, held_out=4, size=SIZE)
-    cameras = Cameras(scene.world_from_camera, torch.full((84,), 40.0), SIZE, SIZE)
-    color = scene.pixels.permute(0, 3, 1, 2).float() / 255
-    images = color[:, :3] * color[:, 3:] + 1 - color[:, 3:]
-    prior = ImageSetPrior(images=images[:80], captions=["a red mushroom"] * 80, cameras=cameras[slice(0, 80)])
-    return prior, cameras[slice(80, 84)], images[80:]
 
 
 def test_a_known_object_is_found(mushroom):

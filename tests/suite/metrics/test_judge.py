@@ -195,6 +195,16 @@ def test_growing_world_keeps_what_is_known():
         take_over(Judge(world=grown, widths=(4, 4, 4, 4)), older)
 
 
+def test_a_real_thing_of_a_kind_is_of_that_kind():
+    """A sports car is a car, a car is no sports car, a scarecrow no crow and a hot dog no dog."""
+    world = World(
+        ("car", "crow", "dog"), (), ("sports car", "scarecrow", "hot dog"), ("red",), PATTERNS, VIEWS
+    )
+    assert world.is_a("car", "car") and world.is_a("sports car", "car")
+    assert not world.is_a("car", "sports car") and not world.is_a("scarecrow", "crow")
+    assert not world.is_a("hot dog", "dog")
+
+
 def test_bad_options_are_refused():
     """Counts below 1, and batches that four views do not divide."""
     with pytest.raises(ValueError, match="steps and test_batches must be at least 1, got 0"):
