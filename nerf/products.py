@@ -87,9 +87,9 @@ class Products:
         judged = run.path(folder, "images", "judged.png")
         return measures | self.truth(prompt, mesh, plain, sheet=judged, device=device)
 
-    def of_mesh(self, mesh: Mesh, run: Run, prompt: str = "") -> dict:
-        """The same of a mesh, as it is."""
-        export(mesh, run.path("meshes", "mesh.glb").parent)
+    def of_mesh(self, mesh: Mesh, run: Run, prompt: str = "", *, kept: Mesh | None = None) -> dict:
+        """The same of a mesh as it is. Where another one is `kept`, that is exported, and no shape is compared."""
+        export(kept or mesh, run.path("meshes", "mesh.glb").parent)
         shown, where = mesh_views(mesh), torch.device("cpu")
         contact_sheet(
             shown, run.path("images", "views.png"), views=self.views, size=self.size, at_once=1, device=where
@@ -104,8 +104,8 @@ class Products:
         }
         if self.truth is None or not prompt:
             return measures
-        judged = run.path("images", "judged.png")
-        return measures | self.truth(prompt, mesh, shown, sheet=judged, device=where)
+        compared, judged = None if kept else mesh, run.path("images", "judged.png")
+        return measures | self.truth(prompt, compared, shown, sheet=judged, device=where)
 
 
 def volume_views(field: Field, renderer: Renderer, background: Background) -> Render:

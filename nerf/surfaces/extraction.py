@@ -1,11 +1,12 @@
 """The end: a tidy, coloured mesh of a surface or of a signed distance field."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from nerf.fields.base import Density, Field
 from nerf.meshing.cleaning import without_degenerate_faces, without_small_parts
@@ -16,6 +17,7 @@ from nerf.surfaces.base import Surface
 from nerf.surfaces.sdf import SDFField
 from suite.geometry.mesh import Mesh
 
+Albedo = Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
 LAYER = 1e-4  # of the radius: colours are asked for on the surface, not in a layer around it
 
 
@@ -62,26 +64,33 @@ class SurfaceExtractor:
             raise NoSurface("The surface is empty: no place has a signed distance below 0. Start it anew.")
         mesh = without_small_parts(without_degenerate_faces(mesh), self.smallest_part)
         mesh = mesh.decimated(min(self.faces, UNWRAPPED_FACES) if self.texture else self.faces)
-        colors = SurfaceColors(surface)
-        if self.texture:
-            return baked(unwrapped(mesh, self.texture), colors, LAYER * surface.radius)
         device = next(surface.parameters()).device
-        return replace(mesh, vertex_colors=surface.albedo(mesh.vertices.to(device)).cpu())
+        return colored(mesh, surface.albedo, self.texture, device=device, radius=surface.radius)
 
 
-class SurfaceColors(Field):
-    """A surface's colours in the form of a field, of the same density everywhere, for `nerf.meshing.coloring`.
+def colored(mesh: Mesh, albedo: Albedo, texture: int, *, device: torch.device, radius: float | int) -> Mesh:
+    """The mesh with colours by place: baked into a texture of that side, or at the vertices where it is 0.
 
     Args:
-        surface: A module with albedo(places) and a radius.
+        albedo: RGB in [0, 1] of places, asked on `device`.
+        radius: All places lie in [-radius, radius]^3.
     """
+    with torch.no_grad():
+        if texture:
+            return baked(unwrapped(mesh, texture), PlaceColors(albedo, device, radius), LAYER * radius)
+        return replace(mesh, vertex_colors=albedo(mesh.vertices.to(device)).cpu())
 
-    def __init__(self, surface: nn.Module) -> None:
-        super().__init__(surface.radius, Density(blob="none"))
-        self.surface = surface
+
+class PlaceColors(Field):
+    """Colours by place in the form of a field, of the same density everywhere, for `nerf.meshing.coloring`."""
+
+    def __init__(self, albedo: Albedo, device: torch.device, radius: float | int) -> None:
+        super().__init__(radius, Density(blob="none"))
+        self.albedo = albedo
+        self.register_buffer("where", torch.zeros(1, device=device))
 
     def raw(self, unit: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
-        color = torch.logit(self.surface.albedo(unit * self.radius), eps=1e-6)
+        color = torch.logit(self.albedo(unit * self.radius), eps=1e-6)
         return torch.cat([torch.zeros_like(color[:, :1]), color], dim=-1)
 
 

@@ -6,7 +6,7 @@ from solids import KNOWN, distance, random_field
 
 from nerf.meshing.level import NoSurface
 from nerf.surfaces.dmtet import DMTet
-from nerf.surfaces.extraction import SurfaceColors, SurfaceExtractor, marching_cubes
+from nerf.surfaces.extraction import PlaceColors, SurfaceExtractor, marching_cubes
 from nerf.surfaces.flexicubes import FlexiCubes
 from nerf.surfaces.sdf import SDFField, SDFSample
 from suite.geometry.mesh import sample_texture
@@ -71,7 +71,9 @@ def test_colors_as_a_field():
     """The adapter for nerf.meshing.coloring: the same albedo."""
     surface = DMTet(resolution=8, texture=Colored())
     x = torch.rand(20, 3, generator=torch.Generator().manual_seed(0)) - 0.5
-    torch.testing.assert_close(SurfaceColors(surface)(x).albedo, surface.albedo(x))
+    torch.testing.assert_close(
+        PlaceColors(surface.albedo, torch.device("cpu"), surface.radius)(x).albedo, surface.albedo(x)
+    )
 
 
 def test_what_cannot_be_is_refused():
