@@ -29,7 +29,7 @@ def glb_bytes(mesh: Mesh) -> bytes:
     position = moved.vertices.detach().numpy()
     attributes = {
         "POSITION": blob.accessor(position, bounds=True),
-        "NORMAL": blob.accessor(moved.vertex_normals().detach().numpy()),
+        "NORMAL": blob.accessor(_unit_normals(moved)),
     }
     material = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}, "doubleSided": True}
     extra = {}
@@ -68,6 +68,13 @@ def png_bytes(texture: torch.Tensor) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(to_bytes(texture)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _unit_normals(mesh: Mesh) -> np.ndarray:
+    """Normals of length 1, as the standard asks: up where the faces around a vertex cancel, or there are none."""
+    normals = torch.nn.functional.normalize(mesh.vertex_normals().detach(), dim=-1)
+    up = torch.tensor([0.0, 1.0, 0.0])
+    return torch.where(normals.norm(dim=-1, keepdim=True) > 0.5, normals, up).numpy()
 
 
 class _Blob:

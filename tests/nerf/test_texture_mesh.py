@@ -42,7 +42,7 @@ def task(prior, path, **options) -> TextureMesh:
 
 
 def test_a_known_object_gets_its_colours(mushroom, path):
-    """With the exact denoiser of a mushroom's views, its shape given: unseen views are right to 18 dB, from below 14."""
+    """The exact denoiser of a mushroom's views, its shape given: unseen views come to 18 dB from below 14."""
     prior, cameras, truth = mushroom
     made = task(prior, path)
 

@@ -99,6 +99,15 @@ def test_glb_has_the_axes_and_colours_of_the_standard(tmp_path):
     assert tree["buffers"][0]["byteLength"] == len(blob)
 
 
+def test_normals_of_a_glb_have_length_one(tmp_path):
+    """Also at a vertex of no face, and where the normals of the faces cancel: the Khronos validator wants it."""
+    corners = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 5, 5]])
+    save_mesh(tmp_path / "a.glb", Mesh(corners, torch.tensor([[0, 1, 2], [0, 2, 1]])))
+    data = (tmp_path / "a.glb").read_bytes()
+    stored = np.frombuffer(data, np.float32, 12, data.index(b"BIN\0") + 4 + 48).reshape(4, 3)
+    np.testing.assert_allclose(np.linalg.norm(stored, axis=1), 1, atol=1e-5)
+
+
 def test_trimesh_reads_the_glb(tmp_path):
     """Another reader finds the same surface in glTF's axes."""
     mesh = colored()
