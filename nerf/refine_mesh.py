@@ -58,6 +58,8 @@ class RefineMesh(Optimization):
         decay: float | int | Sequence | Schedule = Cosine(1.0, 0.1),
         extractor: SurfaceExtractor | None = None,
     ) -> None:
+        if steps < 1:
+            raise ValueError(f"refine.steps must be at least 1, got {steps}. refine=null leaves the stage out.")
         self.surface, self.guidance, self.cameras = surface, guidance, cameras
         self.prior = prior.requires_grad_(False) if prior else None
         self.background, self.shading = background or SolidBackground(random=1.0), shading

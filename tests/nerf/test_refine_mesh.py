@@ -105,7 +105,9 @@ def test_the_field_is_the_texture(mushroom):
 
 
 def test_bad_input(mushroom, tmp_path):
-    """A run without a checkpoint, and a coarse run without a second stage."""
+    """A run without a checkpoint, a coarse run without a second stage, and a stage without steps."""
+    with pytest.raises(ValueError, match="refine.steps must be at least 1, got 0"):
+        stage(steps=0)
     with pytest.raises(ValueError, match="type refine=magic3d too"):
         two_stages(mushroom[0], refine=None, coarse="x")
     with (
