@@ -59,7 +59,9 @@ class RefineMesh(Optimization):
         extractor: SurfaceExtractor | None = None,
     ) -> None:
         if steps < 1:
-            raise ValueError(f"refine.steps must be at least 1, got {steps}. refine=null leaves the stage out.")
+            raise ValueError(
+                f"refine.steps must be at least 1, got {steps}. refine=null leaves the stage out."
+            )
         self.surface, self.guidance, self.cameras = surface, guidance, cameras
         self.prior = prior.requires_grad_(False) if prior else None
         self.background, self.shading = background or SolidBackground(random=1.0), shading
