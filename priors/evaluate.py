@@ -3,6 +3,7 @@
 Every picture has noise of its own, drawn from (seed, number), so the samples do not depend on the batch size.
 """
 
+import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -93,6 +94,7 @@ class EvaluatePrior(Task):
         self.show(asked, images, run)
         run.statistics["evaluations"] = self.prior.evaluations
         run.write_report(shares | {f"{name}_samples": count for name, count in counts.items()})
+        shutil.rmtree(run.directory / "samples")  # run again, they are drawn anew: the prior may have learnt
 
     def known_objects(self) -> list[str]:
         """Captions of the real objects that both the prior and the judge know."""
