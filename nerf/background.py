@@ -34,10 +34,21 @@ class SolidBackground(Background):
     Args:
         color: RGB in [0, 1].
         random: Probability that an image gets a random colour while training.
+        tint: How colourful random colours are: 1 any colour, 0 greys. What no picture of the prior's world has
+            behind it, the prior paints over with fog.
     """
 
-    def __init__(self, *, color: Sequence[float | int] = (1.0, 1.0, 1.0), random: float | int = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        color: Sequence[float | int] = (1.0, 1.0, 1.0),
+        random: float | int = 0.0,
+        tint: float | int = 1.0,
+    ) -> None:
         super().__init__()
+        if not 0 <= tint <= 1:
+            raise ValueError(f"SolidBackground needs tint in [0, 1], got {tint}.")
+        self.tint = float(tint)
         if len(color) != 3 or not all(0 <= c <= 1 for c in color):
             raise ValueError(f"SolidBackground needs color=[red, green, blue] in [0, 1], got {list(color)}.")
         self.random = _probability(random, "SolidBackground")
@@ -48,7 +59,7 @@ class SolidBackground(Background):
     ) -> Float[Tensor, "b h w 3"]:
         if generator is None or self.random == 0:
             return self.color.expand(directions.shape)
-        shown, is_random = _random_colors(directions, self.random, generator)
+        shown, is_random = _random_colors(directions, self.random, generator, self.tint)
         return torch.where(is_random[:, None, None, None], shown, self.color)
 
 
@@ -93,8 +104,9 @@ def _probability(value: float | int, name: str) -> float:
 
 
 def _random_colors(
-    directions: Float[Tensor, "b h w 3"], probability: float, generator: torch.Generator
+    directions: Float[Tensor, "b h w 3"], probability: float, generator: torch.Generator, tint: float = 1.0
 ) -> tuple[Float[Tensor, "b h w 3"], Bool[Tensor, " b"]]:
     """A colour for each image, and whether it is to be used."""
-    drawn = torch.rand(len(directions), 4, generator=generator, device=generator.device).to(directions.device)
-    return drawn[:, None, None, :3].expand(directions.shape), drawn[:, 3] < probability
+    drawn = torch.rand(len(directions), 5, generator=generator, device=generator.device).to(directions.device)
+    colors = torch.lerp(drawn[:, 4:], drawn[:, :3], tint)
+    return colors[:, None, None].expand(directions.shape), drawn[:, 3] < probability

@@ -26,6 +26,15 @@ def test_every_configured_background(path):
         assert a.shape == DIRECTIONS.shape and a.min() >= 0 and a.max() <= 1 and torch.equal(a, b)
 
 
+def test_tint_is_how_colourful_random_colours_are():
+    """Without tint all three channels agree; a tint of 0.2 keeps them within 0.2; greys span [0, 1]."""
+    many = torch.zeros(200, 1, 1, 3)
+    for tint in (0.0, 0.2):
+        colors = SolidBackground(random=1.0, tint=tint)(many, seeded())[:, 0, 0]
+        assert float((colors.amax(1) - colors.amin(1)).max()) <= tint
+        assert colors.min() >= 0 and colors.max() <= 1 and float(colors.mean(1).std()) > 0.15
+
+
 def test_random_colours_are_one_an_image():
     """A share of the images, near the probability, gets one colour each; the others keep theirs."""
     color = SolidBackground(color=(0.25, 0.5, 0.75), random=0.3)(DIRECTIONS, seeded())
@@ -54,5 +63,7 @@ def test_bad_options_are_refused():
         SolidBackground(color=(0, 2, 0))
     with pytest.raises(ValueError, match=r"SolidBackground needs random in \[0, 1\], got 1.5"):
         SolidBackground(random=1.5)
+    with pytest.raises(ValueError, match="tint in \\[0, 1\\], got 2"):
+        SolidBackground(tint=2)
     with pytest.raises(ValueError, match="hidden >= 1 and lr > 0, got hidden=0"):
         NetworkBackground(hidden=0)
