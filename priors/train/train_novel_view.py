@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from priors.train.base import CODEC_BATCH, TrainDenoiser, check_sizes
 from priors.train.view_denoiser import ViewTraining
 from priors.view_condition import relative_pose
 from priors.zero123 import Zero123Prior
@@ -17,21 +18,17 @@ from suite.diffusion.samplers import dpmpp_2m, starting_noise
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
 from suite.io.images import contact_sheet, write_image
-from suite.optimizers import MuonWithAdamW, matrices_and_others
 from suite.rng import generator
 from suite.run import Run
-from suite.schedules import Piecewise
-from suite.task import Optimization
 from suite.toyworld.dataset import real_surfaces
 from suite.toyworld.pool import Pool
 from suite.toyworld.view_pairs import FOV_DEG, ViewPairs, Viewpoints
 from suite.types import Images
 
-CODEC_BATCH = 1 << 30  # the number of the batch that the codec is fitted on, which no training step reaches
 PREVIEWED = ("train", "held_out", "held_out_kinds")
 
 
-class TrainNovelView(Optimization):
+class TrainNovelView(TrainDenoiser):
     """Trains a view-conditioned prior; the run directory's `prior/` can be given as `prior.path` to any other task.
 
     Held-out compositions and the held-out kinds of `suite.toyworld.view_pairs` are not shown, by this training. A text
@@ -81,12 +78,7 @@ class TrainNovelView(Optimization):
         half: bool = True,
         seed: int = 0,
     ) -> None:
-        if min(batch, reuse, pool, steps) < 1:
-            raise UserError(
-                f"batch, reuse, pool and steps must be positive, got {batch}, {reuse}, {pool}, {steps}."
-            )
-        if size % 16:
-            raise UserError(f"size must be a multiple of 16, got {size}. Use 64 or 128.")
+        check_sizes(size=size, batch=batch, reuse=reuse, pool=pool, steps=steps)
         if pose not in ("radius", "polar", "radius_polar"):
             raise UserError(f"pose={pose!r} is not one of: radius, polar, radius_polar.")
         self.steps, self.lr, self.seed, self.size = steps, lr, seed, size
@@ -97,23 +89,11 @@ class TrainNovelView(Optimization):
         )  # fmt: skip
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
 
-    def parameter_groups(self) -> list[dict]:
-        warm, fall = min(500 / self.steps, 0.1), 0.8
-        rate = Piecewise(points=[[0.0, 0.0], [warm, self.lr], [fall, self.lr], [1.0, 0.0]])
-        return [{"params": part, "lr": rate} for part in matrices_and_others(self.training.learning)]
-
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        """As the text prior's: Muon for matrices, AdamW for the rest."""
-        return MuonWithAdamW(*matrices_and_others(self.training.learning), lr=0.0)
-
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         strips, viewpoints = self.pool.draw(step, generator)
         pictures, targets, reference, wanted = pairs_of(strips, viewpoints, generator)
         pose = relative_pose(self.training.pose, reference, wanted)
         return self.training.loss(pictures, targets, pose, generator)
-
-    def after_step(self, step: int) -> None:
-        self.training.update_average(step)
 
     def preview(self, step: int, run: Run) -> None:
         """Picture, prediction and truth: things of the training, held-out compositions, held-out kinds."""

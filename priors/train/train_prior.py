@@ -8,21 +8,17 @@ import json
 import torch
 from torch import Tensor
 
+from priors.train.base import CODEC_BATCH, TrainDenoiser, check_sizes
 from priors.train.denoiser import DenoiserTraining
 from suite.diffusion.samplers import dpmpp_2m, starting_noise
-from suite.errors import UserError
 from suite.io.images import contact_sheet, write_image
-from suite.optimizers import MuonWithAdamW, matrices_and_others
 from suite.rng import generator
 from suite.run import Run
-from suite.schedules import Piecewise
-from suite.task import Optimization
 from suite.toyworld.dataset import Batch, Scenes, real_surfaces
 from suite.toyworld.pool import Pool
 from suite.toyworld.vocabulary import tokenizer_corpus, vocabulary
 from suite.types import Images
 
-CODEC_BATCH = 1 << 30  # the number of the batch that the codec is fitted on, which no training step reaches
 SAMPLES = (
     "a red mushroom", "a blue car, front view", "a blue car, side view", "a blue car, back view",
     "a striped green teapot, side view", "a checkered yellow house", "a dotted purple duck, front view",
@@ -30,7 +26,7 @@ SAMPLES = (
 )  # fmt: skip
 
 
-class TrainPrior(Optimization):
+class TrainPrior(TrainDenoiser):
     """Trains a prior; the run directory's `prior/` can be given as `prior.path` to any other task.
 
     Args:
@@ -66,12 +62,7 @@ class TrainPrior(Optimization):
         half: bool = True,
         seed: int = 0,
     ) -> None:
-        if min(batch, reuse, pool) < 1:
-            raise UserError(f"batch, reuse and pool must be positive, got {batch}, {reuse} and {pool}.")
-        if size % 16:
-            raise UserError(f"size must be a multiple of 16, got {size}. Use 64 or 128.")
-        if steps < 1:
-            raise UserError(f"steps must be positive, got {steps}.")
+        check_sizes(size=size, batch=batch, reuse=reuse, pool=pool, steps=steps)
         self.steps, self.lr, self.seed = steps, lr, seed
         self.real = real_surfaces(objects) if objects else []
         self.scenes = Scenes(real=self.real, size=size)
@@ -83,21 +74,9 @@ class TrainPrior(Optimization):
         )  # fmt: skip
         self.pool = Pool(self.scenes, batch=batch, reuse=reuse, size=pool, seed=seed)
 
-    def parameter_groups(self) -> list[dict]:
-        warm, fall = min(500 / self.steps, 0.1), 0.8
-        rate = Piecewise(points=[[0.0, 0.0], [warm, self.lr], [fall, self.lr], [1.0, 0.0]])
-        return [{"params": part, "lr": rate} for part in matrices_and_others(self.training.learning)]
-
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        """Muon for matrices, which learns in fewer steps than the AdamW of Stable Diffusion, and that for the rest."""
-        return MuonWithAdamW(*matrices_and_others(self.training.learning), lr=0.0)
-
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         pictures, labels = self.pool.draw(step, generator)
         return self.training.loss(pictures, [label.caption for label in labels], generator)
-
-    def after_step(self, step: int) -> None:
-        self.training.update_average(step)
 
     def preview(self, step: int, run: Run) -> None:
         prior = self.training.prior()

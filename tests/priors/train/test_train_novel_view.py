@@ -232,7 +232,7 @@ def test_the_default_prior_is_small_enough():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch": 0}, "batch, reuse, pool and steps must be positive"),
+        ({"batch": 0}, "batch must be positive"),
         ({"size": 40}, "multiple of 16"),
         ({"pose": "both"}, "pose='both' is not one of: radius, polar, radius_polar"),
         ({"views": 1}, "A pair needs two views"),

@@ -103,7 +103,7 @@ def test_the_command_makes_a_prior_that_other_tasks_take(command):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch": 0}, "batch, reuse and pool must be positive"),
+        ({"batch": 0}, "batch must be positive"),
         ({"size": 40}, "multiple of 16"),
         ({"steps": 0}, "steps must be positive"),
     ],
