@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from suite.geometry import remeshing
+from suite.geometry.textures import mip_map, sample
 from suite.geometry.transforms import transform_points
 
 
@@ -219,17 +220,4 @@ class Mesh:
 
 def sample_texture(texture: Float[Tensor, "3 h w"], uv: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 3"]:
     """Bilinear texture lookup with repetition; uv (0, 0) is the lower left corner."""
-    _, h, w = texture.shape
-    x = uv[..., 0] * w - 0.5
-    y = (1 - uv[..., 1]) * h - 0.5
-    x0, y0 = x.floor(), y.floor()
-    fx, fy = (x - x0)[..., None], (y - y0)[..., None]
-    flat = texture.reshape(3, h * w).T
-    x0, y0 = x0.long(), y0.long()
-
-    def texel(i: Tensor, j: Tensor) -> Tensor:
-        return flat[(j % h) * w + i % w]
-
-    top = texel(x0, y0) * (1 - fx) + texel(x0 + 1, y0) * fx
-    bottom = texel(x0, y0 + 1) * (1 - fx) + texel(x0 + 1, y0 + 1) * fx
-    return top * (1 - fy) + bottom * fy
+    return sample(mip_map(texture, levels=1), uv)
