@@ -31,50 +31,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from suite.geometry import antialiasing_torch
+from suite.geometry.edges import Edges, integers
 from suite.geometry.rasterizer_fragments import Fragments
 from suite.geometry.rasterizer_torch import pixel_coordinates
 
 FAR_BEHIND = 0.05  # in depths: what is so much deeper than the pixel beside it is not the nearer surface
-
-
-@dataclass(frozen=True)
-class Edges:
-    """The edges of a mesh.
-
-    Attributes:
-        ends: The corners of each, the smaller index first.
-        of_face: The edge from each face's corner i to its corner i + 1.
-    """
-
-    ends: Int[Tensor, "e 2"]
-    of_face: Int[Tensor, "f 3"]
-
-    @staticmethod
-    def of(faces: Int[Tensor, "f 3"]) -> "Edges":
-        """They depend on the faces alone: make them once where those stay."""
-        if faces.is_cuda:
-            return Edges(*antialiasing_torch.edge_table(faces))
-        from suite.geometry.antialiasing_numba import edge_table
-
-        triangles = _integers(faces)
-        ends, of_face = np.empty((3 * len(faces), 2), np.int64), np.empty((len(faces), 3), np.int64)
-        count = edge_table(triangles, ends, of_face)
-        return Edges(torch.from_numpy(ends[:count]), torch.from_numpy(of_face))
-
-
-def welded(
-    vertices: Float[Tensor, "v 3"], clip: Float[Tensor, "b v 4"], faces: Int[Tensor, "f 3"]
-) -> tuple[Float[Tensor, "b n 4"], Int[Tensor, "f 3"]]:
-    """Clip positions and faces in which vertices at one place are one vertex, so that seams are no borders.
-
-    The gradient of a place is shared by its vertices.
-    """
-    place, count = _places(vertices.detach())
-    if count == len(vertices):
-        return clip, faces
-    share = 1 / torch.bincount(place, minlength=count).to(clip)
-    joined = clip.new_zeros((len(clip), count, 4)).index_add(1, place, clip) * share[:, None]
-    return joined, place[faces.long()]
 
 
 def antialias(
@@ -306,7 +267,7 @@ def silhouettes(
             from suite.geometry.antialiasing_numba import sides
 
             left, right = torch.zeros(2, count, dtype=torch.int32)
-            sides(points.numpy(), _integers(faces), _integers(edges.of_face), left.numpy(), right.numpy())
+            sides(points.numpy(), integers(faces), integers(edges.of_face), left.numpy(), right.numpy())
         edge = ((left > 0) != (right > 0)).nonzero()[:, 0]
         found.append((torch.full_like(edge, k), edge, torch.where(left[edge] > 0, 1, -1)))
     return tuple(torch.cat(x) for x in zip(*found, strict=True))
@@ -390,24 +351,9 @@ def _covered(
     start = np.zeros(height * width + 1, np.int64)
     start[1:] = np.cumsum(np.bincount(cell, minlength=height * width))
     order, (hidden, backed) = np.argsort(cell, kind="stable"), np.zeros((2, len(points)), np.bool_)
-    triangles, edges_of = _integers(faces), _integers(of_face)
+    triangles, edges_of = integers(faces), integers(of_face)
     covered(
         pixels.numpy(), planes.numpy(), triangles, edges_of, start, order, x, y, nearness, edge.numpy(),
         width, hidden, backed,
     )  # fmt: skip
     return torch.from_numpy(hidden), torch.from_numpy(backed)
-
-
-def _places(vertices: Float[Tensor, "v 3"]) -> tuple[Int[Tensor, " v"], int]:
-    if vertices.is_cuda:
-        return antialiasing_torch.same_places(vertices)
-    from suite.geometry.antialiasing_numba import same_places
-
-    first = np.empty(len(vertices), np.int64)
-    count = same_places(vertices.numpy(), first)
-    number = np.cumsum(first == np.arange(len(first))) - 1
-    return torch.from_numpy(number[first]), count
-
-
-def _integers(tensor: Tensor) -> np.ndarray:
-    return tensor.numpy().astype(np.int64, copy=False)

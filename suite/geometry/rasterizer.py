@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from suite.geometry.antialiasing import antialias as smooth_edges
-from suite.geometry.antialiasing import welded
 from suite.geometry.cameras import Cameras
+from suite.geometry.edges import welded
 from suite.geometry.mesh import Mesh, sample_texture
 from suite.geometry.rasterizer_fragments import (
     Fragments,

@@ -8,8 +8,9 @@ import torch
 import trimesh
 
 from suite.geometry import antialiasing_torch
-from suite.geometry.antialiasing import Edges, _covered, antialias, silhouette_steps, silhouettes, welded
+from suite.geometry.antialiasing import _covered, antialias, silhouette_steps, silhouettes
 from suite.geometry.cameras import Cameras
+from suite.geometry.edges import Edges, welded
 from suite.geometry.mesh import Mesh
 from suite.geometry.rasterizer import clip_positions, interpolate, pixel_coordinates, rasterize, render_mesh
 
