@@ -5,7 +5,6 @@ or wear, teaches almost as much as a new one.
 """
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -24,8 +23,9 @@ class Source(Protocol):
 class Pool:
     """The newest rendered batches of scenes, from which each step draws.
 
-    A draw depends on the step and its generator alone: a resumed training renders the pool anew. The next batch is
-    rendered by a thread meanwhile.
+    A draw depends on the step and its generator alone: a resumed training renders the pool anew. Batches are rendered
+    by the calling thread: beside it, on a CPU of few cores, a thread that renders takes more from the network's own
+    threads than it saves.
 
     Args:
         scenes: Where pictures come from: `Scenes`, `ViewPairs`.
@@ -40,8 +40,6 @@ class Pool:
             raise ValueError(f"batch, reuse and pool must be at least 1, got {batch}, {reuse} and {size}.")
         self.scenes, self.batch, self.reuse, self.size, self.seed = scenes, batch, reuse, size, seed
         self.kept: deque[tuple[int, torch.Tensor, tuple[Any, ...]]] = deque(maxlen=size)
-        self.thread = ThreadPoolExecutor(1)
-        self.coming: dict[int, Future] = {}
 
     def draw(self, step: int, generator: torch.Generator) -> tuple[Images, list[Any]]:
         """The pictures of this step, float32 RGB in [0, 1], and what is known of each."""
@@ -51,19 +49,13 @@ class Pool:
             self.kept.clear()
         done = self.kept[-1][0] if self.kept else first - 1
         for number in range(max(first, done + 1), newest + 1):
-            self.kept.append((number, *self._rendered(number)))
-        if (step + 1) // self.reuse > step // self.reuse:
-            self.coming = {newest + 1: self.thread.submit(self._render, newest + 1)}
+            self.kept.append((number, *self._render(number)))
         while self.kept[0][0] < first:
             self.kept.popleft()
         which = torch.randint(len(self.kept), (self.batch,), generator=generator).tolist()
         places = torch.randint(self.batch, (self.batch,), generator=generator).tolist()
         images = torch.stack([self.kept[k][1][place] for k, place in zip(which, places)])
         return images.float() / 255, [self.kept[k][2][place] for k, place in zip(which, places)]
-
-    def _rendered(self, number: int) -> tuple[torch.Tensor, tuple[Any, ...]]:
-        coming = self.coming.pop(number, None)
-        return coming.result() if coming else self._render(number)
 
     def _render(self, number: int) -> tuple[torch.Tensor, tuple[Any, ...]]:
         batch = self.scenes.batch(self.batch, self.seed, number)
