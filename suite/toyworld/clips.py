@@ -1,0 +1,242 @@
+"""Endless captioned clips of toyworld, any batch of which follows from a seed and a number, with exact truth.
+
+A clip shows a procedural object or a real one in motion, a person doing something, or any of them still before a
+moving camera. `truth` gives optical flow, depth, masks and joints of the same clips.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from suite.toyworld import characters
+from suite.toyworld.actors import acted
+from suite.toyworld.captions import caption, subject, view_word
+from suite.toyworld.dataset import (
+    FOV_DEG,
+    Named,
+    random_backgrounds,
+    random_cameras,
+    random_lights,
+    random_spec,
+    specs_by_kind,
+)
+from suite.toyworld.motions import (
+    CAMERA_MOTIONS,
+    CLIP_MOTIONS,
+    MOTIONS,
+    PEOPLE,
+    PEOPLE_MOTIONS,
+    TURNING,
+    camera_at,
+    held_out_motion,
+    random_phases,
+    shot_at,
+)
+from suite.toyworld.objects import Surface, article, build, held_out, kinds
+from suite.toyworld.outfits import Outfit
+from suite.toyworld.render import Lights
+from suite.toyworld.takes import Backdrop, Take, Truth
+
+SOURCES = {
+    "object": (*MOTIONS, *CAMERA_MOTIONS),
+    "real": (*MOTIONS, *CAMERA_MOTIONS),
+    "person": (*PEOPLE_MOTIONS, *CAMERA_MOTIONS),
+}
+TRIES = 2000
+
+
+@dataclass(frozen=True)
+class ClipLabel:
+    """What is known of a clip. `name` is the kind of an object, the caption of a real one, or the words for a person.
+
+    `view` is that of the first frame, "" where the clip shows several.
+    """
+
+    caption: str
+    motion: str
+    name: str
+    color: str
+    pattern: str
+    view: str
+    source: str
+    front: bool
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """`b` clips: `frames` `b f h w 3` float32 RGB in [0, 1], and what is known of each."""
+
+    frames: np.ndarray
+    labels: tuple[ClipLabel, ...]
+
+    @property
+    def images(self) -> np.ndarray:
+        """The frames, as a pool of training pictures asks for them."""
+        return self.frames
+
+
+@dataclass(frozen=True)
+class _Thing:
+    """What a clip shows: surfaces (one, or one a frame), its name and words, and joints of people in the world."""
+
+    surfaces: tuple[Surface, ...]
+    name: str
+    words: str
+    color: str = ""
+    pattern: str = ""
+    front: bool = True
+    joints: np.ndarray | None = None
+
+
+class Clips:
+    """Captioned clips of toyworld.
+
+    Args:
+        real: Surfaces with their captions, moved beside the procedural objects.
+        size: Height and width in pixels.
+        frames: Length of a clip.
+        split: "train" leaves out the held-out compositions and pairs of thing and motion, "held_out" shows things of
+            training in the motions that they never have there, "all" shows everything.
+        motions: Those that are shown, of `motions.CLIP_MOTIONS`.
+        shares: How often a clip shows a procedural object, a real object, a person.
+        camera: How often the camera moves, where a thing could also move itself.
+        backdrops: How often there is a backdrop behind a thing that moves itself; a moving camera always sees one.
+        view_words: How often a caption says the view of a thing that has a front (others: half as often).
+    """
+
+    def __init__(
+        self,
+        *,
+        real: Sequence[Named] = (),
+        size: int = 64,
+        frames: int = 16,
+        split: str = "train",
+        motions: Sequence[str] = CLIP_MOTIONS,
+        shares: tuple[float, float, float] = (0.55, 0.2, 0.25),
+        camera: float = 0.3,
+        backdrops: float = 0.3,
+        view_words: float = 0.5,
+    ) -> None:
+        if split not in ("train", "held_out", "all"):
+            raise ValueError(f"A split is train, held_out or all, got {split!r}.")
+        if frames < 1 or size < 1:
+            raise ValueError(
+                f"Clips have at least one frame and one pixel, got frames={frames}, size={size}."
+            )
+        unknown = [motion for motion in motions if motion not in CLIP_MOTIONS]
+        if unknown or not motions:
+            asked = repr(unknown[0]) if unknown else "none"
+            raise ValueError(f"The motions of clips are {', '.join(CLIP_MOTIONS)}; got {asked}.")
+        self.motions = {s: [m for m in can if m in motions] for s, can in SOURCES.items()}
+        able = [bool(self.motions[source]) and (source != "real" or bool(real)) for source in SOURCES]
+        weights = np.array(shares, dtype=float) * able
+        if weights.sum() <= 0:
+            raise ValueError(
+                f"Nothing that shares={tuple(shares)} allows has the motions {', '.join(motions)}."
+            )
+        self.shares, self.real, self.split = weights / weights.sum(), tuple(real), split
+        self.size, self.length, self.camera, self.backdrops = size, frames, camera, backdrops
+        self.view_words = view_words
+        self.specs = specs_by_kind(lambda spec: split == "all" or not held_out(spec))
+
+    def batch(self, count: int, seed: int, number: int) -> ClipBatch:
+        """The batch of this number: `count` clips."""
+        takes = self.takes(count, seed, number)
+        return ClipBatch(np.stack([take.frames() for take, _ in takes]), tuple(label for _, label in takes))
+
+    def truth(self, count: int, seed: int, number: int) -> tuple[Truth, ...]:
+        """What is true of every pixel of the clips that `batch` gives for the same arguments."""
+        return tuple(take.truth() for take, _ in self.takes(count, seed, number))
+
+    def takes(self, count: int, seed: int, number: int) -> list[tuple[Take, ClipLabel]]:
+        """The clips of `batch` before they are drawn, and what is known of each."""
+        random = np.random.default_rng([seed, number])
+        return [self._take(random) for _ in range(count)]
+
+    def _take(self, random: np.random.Generator) -> tuple[Take, ClipLabel]:
+        source, motion, thing, phases = self._thing(random)
+        azimuth, elevation, (base,) = random_cameras(1, random)
+        light = random_lights(base[None], random)
+        cameras, zooms = np.tile(base, (self.length, 1, 1)), np.ones(self.length)
+        lights = np.repeat(light.directions, self.length, 0)
+        behind = cameras
+        if motion in CAMERA_MOTIONS:
+            shots = [shot_at(base, motion, phase) for phase in phases]
+            cameras, zooms = np.stack([camera for camera, _ in shots]), np.array([zoom for _, zoom in shots])
+            behind = cameras
+        elif (
+            motion in MOTIONS
+        ):  # the light stays where it is, so the object sees it move as it does the camera
+            cameras = np.stack([camera_at(base, motion, phase) for phase in phases])
+            turned = cameras[:, :3, :3] @ base[:3, :3].T
+            lights = np.einsum("fij,fj->fi", turned / np.linalg.norm(turned, axis=1, keepdims=True), lights)
+        background = random_backgrounds(1, random)[0]
+        backdrop = random_backdrop(background, behind, random)
+        shown = motion in CAMERA_MOTIONS or random.random() < self.backdrops
+        take = Take(
+            thing.surfaces, cameras, np.rad2deg(2 * np.arctan(np.tan(np.deg2rad(FOV_DEG) / 2) / zooms)),
+            Lights(lights.astype(np.float32), *(x.repeat(self.length) for x in (light.ambient, light.diffuse))),
+            background, self.size, backdrop if shown else None, thing.joints,
+        )  # fmt: skip
+        view = "" if motion in TURNING else view_word(azimuth[0], elevation[0])
+        said = view if random.random() < self.view_words * (1.0 if thing.front else 0.5) else ""
+        words = caption(thing.words, said, motion)
+        return take, ClipLabel(
+            words, motion, thing.name, thing.color, thing.pattern, view, source, thing.front
+        )
+
+    def _thing(self, random: np.random.Generator) -> tuple[str, str, _Thing, np.ndarray]:
+        """What is shown and how it moves: source, motion, thing, phases; a pair that the split shows."""
+        for _ in range(TRIES):
+            source = tuple(SOURCES)[random.choice(len(SOURCES), p=self.shares)]
+            moves = [m for m in self.motions[source] if m not in CAMERA_MOTIONS]
+            shots = [m for m in self.motions[source] if m in CAMERA_MOTIONS]
+            some = shots if shots and (not moves or random.random() < self.camera) else moves
+            motion, chosen = some[random.integers(len(some))], self._chosen(source, random)
+            held = held_out_motion(_name(chosen), motion)
+            if self.split == "all" or held == (self.split == "held_out"):
+                phases = random_phases(motion, self.length, random)
+                return source, motion, _shown(chosen, motion, phases, random), phases
+        raise ValueError(
+            f"Found no {self.split} pair of a thing and {', '.join(sum(self.motions.values(), []))}."
+        )
+
+    def _chosen(self, source: str, random: np.random.Generator):
+        if source == "person":
+            return characters.random_outfit(random)
+        if source == "real":
+            return self.real[random.integers(len(self.real))]
+        return random_spec(self.specs, random)
+
+
+def _name(chosen) -> str:
+    """What a held-out pair is about."""
+    if isinstance(chosen, Outfit):
+        return characters.describe(chosen)
+    return chosen.name if isinstance(chosen, Named) else chosen.kind
+
+
+def _shown(chosen, motion: str, phases: np.ndarray, random: np.random.Generator) -> _Thing:
+    """The surfaces and words of what was chosen."""
+    name = _name(chosen)
+    if isinstance(chosen, Outfit):
+        if motion in PEOPLE_MOTIONS:
+            surfaces, joints = acted(chosen, [PEOPLE[motion](phase) for phase in phases])
+            return _Thing(surfaces, name, name, joints=joints)
+        surfaces, joints = acted(chosen, [characters.random_pose(random)])
+        return _Thing(surfaces, name, name, joints=joints.repeat(len(phases), 0))
+    if isinstance(chosen, Named):
+        words = f"{article(name)} {name}" if random.random() < 0.8 else name
+        return _Thing((chosen.surface,), name, words, front=chosen.front)
+    words, front = subject(chosen, random), kinds()[chosen.kind].front
+    return _Thing((build(chosen),), name, words, chosen.color, chosen.pattern, front)
+
+
+def random_backdrop(base: np.ndarray, cameras: np.ndarray, random: np.random.Generator) -> Backdrop:
+    """Soft waves of colour about a plain one, six of them, a seventh to a half of a turn of the sphere long."""
+    directions = random.normal(size=(6, 3))
+    waves = directions / np.linalg.norm(directions, axis=1, keepdims=True) * random.uniform(6, 20, (6, 1))
+    tints = random.uniform(-0.07, 0.07, (6, 1)) + random.uniform(-0.03, 0.03, (6, 3))
+    base = np.clip(base, 0.2, 0.8)
+    return Backdrop(base, tints, waves, random.uniform(0, 2 * np.pi, 6), cameras)
