@@ -1,0 +1,116 @@
+"""Motion modules and LoRAs between the layers of a frozen 2D U-Net, for the length of one call.
+
+    image layers see (b f) c h w    motion modules see f frames at each place (b h w)
+
+A motion module follows every resnet, or the spatial attention after it; in the middle block (v2) the attention. The
+U-Net itself is not changed: forward hooks are laid on its layers and taken off again, so that the image prior serves
+as before, also to others. Gradient checkpointing lays them again while it computes a layer a second time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from video.motion.lora import LoRA
+from video.motion.modules import Motion
+
+Hook = Callable[..., object]
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """What is put into a U-Net.
+
+    Args:
+        motion: The motion modules; None leaves frames to themselves.
+        loras: LoRAs with their strengths: on the image layers (domain adapters) or the motion modules (MotionLoRAs).
+        checkpointing: Compute layers again in the backward pass instead of keeping what they need for it.
+    """
+
+    motion: Motion | None = None
+    loras: Sequence[tuple[LoRA, float]] = ()
+    checkpointing: bool = False
+
+
+def places(unet: UNet2DConditionModel) -> dict[str, nn.Module]:
+    """The layer that each motion module follows, by the module's name."""
+    found = {}
+    for side in ("down_blocks", "up_blocks"):
+        for i, block in enumerate(getattr(unet, side)):
+            layers = block.attentions if hasattr(block, "attentions") else block.resnets
+            found |= {f"{side}.{i}.motion_modules.{j}": layer for j, layer in enumerate(layers)}
+    return found | {"mid_block.motion_modules.0": unet.mid_block.attentions[0]}
+
+
+@contextmanager
+def inserted(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> Iterator[None]:
+    """Within it the U-Net treats its batch as clips of so many frames."""
+    with ExitStack() as stack, _hooked(unet, insertion, frames):
+        if insertion.checkpointing and torch.is_grad_enabled():
+            again = lambda: (nullcontext(), _hooked(unet, insertion, frames))  # noqa: E731
+            unet.enable_gradient_checkpointing(
+                lambda module, *args: checkpoint(module, *args, use_reentrant=False, context_fn=again)
+            )
+            stack.callback(unet.disable_gradient_checkpointing)
+        yield
+
+
+@contextmanager
+def _hooked(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> Iterator[None]:
+    handles, motion = [], insertion.motion
+    try:
+        for lora, strength in insertion.loras:
+            host = motion.adapter if lora.of_motion else unet
+            handles += [layer.register_forward_hook(hook) for layer, hook in lora.hooks(host, strength)]
+        if motion is not None:
+            hosts = places(unet)
+            for name, transformer in motion.transformers().items():
+                hook = _followed_by(transformer, frames, insertion.checkpointing)
+                handles.append(hosts[name].register_forward_hook(hook))
+            if motion.across_frames:
+                for norm in norms_of_resnets(unet):
+                    handles.append(norm.register_forward_pre_hook(_side_by_side(frames)))
+                    handles.append(norm.register_forward_hook(_apart_again(frames)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _followed_by(transformer: nn.Module, frames: int, checkpointing: bool) -> Hook:
+    """After an image layer: the motion module, computed in its own precision."""
+
+    def hook(_: nn.Module, __: tuple, output: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+        x = output[0] if isinstance(output, tuple) else output
+        own = x.to(transformer.proj_out.weight.dtype)
+        call = lambda x: transformer(x, num_frames=frames)  # noqa: E731
+        if checkpointing and torch.is_grad_enabled():
+            y = checkpoint(call, own, use_reentrant=False)
+        else:
+            y = call(own)
+        y = y.to(x.dtype)
+        return (y, *output[1:]) if isinstance(output, tuple) else y
+
+    return hook
+
+
+def norms_of_resnets(unet: UNet2DConditionModel) -> list[nn.GroupNorm]:
+    """The norms that v1 was trained with over all frames of a clip: of resnets, and before the last convolution."""
+    blocks = (*unet.down_blocks, unet.mid_block, *unet.up_blocks)
+    resnets = [resnet for block in blocks for resnet in block.resnets]
+    return [norm for resnet in resnets for norm in (resnet.norm1, resnet.norm2)] + [unet.conv_norm_out]
+
+
+def _side_by_side(frames: int) -> Hook:
+    """Before a norm: (b f) c h w -> b c (f h) w, one picture a clip."""
+    return lambda _, args: (args[0].unflatten(0, (-1, frames)).transpose(1, 2).flatten(2, 3), *args[1:])
+
+
+def _apart_again(frames: int) -> Hook:
+    """After it: b c (f h) w -> (b f) c h w."""
+    return lambda _, __, y: y.unflatten(2, (frames, -1)).transpose(1, 2).flatten(0, 1)

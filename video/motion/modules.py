@@ -1,0 +1,186 @@
+"""Motion modules with the arithmetic of AnimateDiff (Guo et al. 2023, arXiv:2307.04725, Sec. 4.2 and its code).
+
+    h   = W_in GN(x)                          of every place of the picture: a sequence of f frames
+    h  += A(LN(h) + p)    twice               self-attention over frames; p: sinusoids of the frame's number
+    h  += GEGLU(LN(h))
+    x  += W_out h                             W_out = 0 in a fresh module: x stays as it is
+
+GN normalises each frame by itself. diffusers' AnimateDiffTransformer3D, whose parts and names these modules are made
+of, normalises all frames of a clip together: other pictures from the same weights, hence `PerFrameNorm`.
+"""
+
+import math
+from collections.abc import Sequence
+
+from diffusers import MotionAdapter, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from suite.errors import UserError
+from suite.rng import global_randomness, reseed
+
+KNOWN_WIDTHS = {
+    (320, 640, 1280, 1280): "Stable Diffusion 1.x or 2.x",
+    (320, 640, 1280): "Stable Diffusion XL",
+    (64, 128, 192): "the pocket prior",
+}
+
+
+class PerFrameNorm(nn.GroupNorm):
+    """Group normalization of each frame by itself."""
+
+    def forward(self, x: Float[Tensor, "b c f h w"]) -> Float[Tensor, "b c f h w"]:
+        """The clip, normalised."""
+        frames = x.transpose(1, 2)
+        return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
+
+
+class Motion(nn.Module):
+    """The motion modules of one U-Net.
+
+    Args:
+        adapter: Their weights; its norms become per-frame.
+        across_frames: Whether the U-Net's resnets and last norm are to normalise over all frames of a clip, as while
+            v1 was trained. Motion modules never do.
+        name: Where it came from, for messages.
+    """
+
+    def __init__(
+        self, adapter: MotionAdapter, *, across_frames: bool = False, name: str = "this motion module"
+    ) -> None:
+        super().__init__()
+        for module in adapter.modules():
+            if isinstance(module, AnimateDiffTransformer3D):
+                module.norm = _per_frame(module.norm)
+        self.adapter, self.across_frames, self.name = adapter, across_frames, name
+
+    @property
+    def positions(self) -> int:
+        """The most frames that it has positions for."""
+        return self.adapter.config.motion_max_seq_length
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the U-Net that it belongs to."""
+        return tuple(self.adapter.config.block_out_channels)
+
+    @property
+    def layers(self) -> int:
+        """Resnets in each down block of the U-Net that it belongs to."""
+        return _first(self.adapter.config.motion_layers_per_block)
+
+    def transformers(self) -> dict[str, AnimateDiffTransformer3D]:
+        """The single modules by name, as "down_blocks.0.motion_modules.1"."""
+        return {
+            n: m for n, m in self.adapter.named_modules() if isinstance(m, AnimateDiffTransformer3D)
+        }
+
+    def use_plain_attention(self) -> "Motion":
+        """Write attention out: at these sizes the fused kernel's backward is slow on a CPU."""
+        for module in self.adapter.modules():
+            if hasattr(module, "set_processor"):
+                module.set_processor(AttnProcessor())
+        return self
+
+    def check_fit(self, unet: UNet2DConditionModel) -> None:
+        """Refuse a U-Net that it was not made for.
+
+        Raises:
+            UserError: Says what it belongs to.
+        """
+        widths, layers = shape_of(unet)
+        if (self.widths, self.layers) != (widths, layers):
+            raise UserError(
+                f"{self.name} belongs to {_described(self.widths, self.layers)}; this prior is "
+                f"{_described(widths, layers)}. Give the prior that it was trained on, or another motion module."
+            )
+
+    def check_frames(self, frames: int) -> None:
+        """Refuse more frames than there are positions.
+
+        Raises:
+            UserError: Says what to do.
+        """
+        if frames > self.positions:
+            raise UserError(
+                f"{frames} frames are more than the {self.positions} positions of {self.name}: make at most "
+                f"{self.positions}, or let context windows of {self.positions} frames slide over the clip."
+            )
+
+
+def fresh(
+    unet: UNet2DConditionModel, *, positions: int = 32, mid: bool = False, heads: int = 8, seed: int = 0
+) -> Motion:
+    """Motion modules for a U-Net that leave it as it is, to be trained.
+
+    Args:
+        positions: The most frames of a clip.
+        mid: Whether the middle block has one too, as in v2.
+        heads: Of attention.
+        seed: Of the weights before the zero ones.
+
+    Raises:
+        UserError: The heads do not divide the U-Net's channels, or a count is not positive.
+    """
+    widths, layers = shape_of(unet)
+    check_heads(widths, heads)
+    if positions < 1:
+        raise UserError(f"positions must be positive, got {positions}.")
+    with global_randomness():
+        reseed(seed, 0, "motion")
+        motion = Motion(
+            build_adapter(widths, layers=layers, positions=positions, mid=mid, heads=heads),
+            name="the motion module in training",
+        )
+    for transformer in motion.transformers().values():
+        nn.init.zeros_(transformer.proj_out.weight)
+        nn.init.zeros_(transformer.proj_out.bias)
+    return motion
+
+
+def build_adapter(
+    widths: Sequence[int], *, layers: int, positions: int, mid: bool, heads: int = 8, transformer_layers: int = 1
+) -> MotionAdapter:  # fmt: skip
+    """diffusers' container of motion modules; 32 groups as the original, or fewer where channels ask for it."""
+    return MotionAdapter(
+        block_out_channels=tuple(widths), motion_layers_per_block=layers, motion_max_seq_length=positions,
+        motion_num_attention_heads=heads, motion_norm_num_groups=math.gcd(32, *widths), use_motion_mid_block=mid,
+        motion_transformer_layers_per_block=transformer_layers,
+        motion_transformer_layers_per_mid_block=transformer_layers,
+    )  # fmt: skip
+
+
+def check_heads(widths: Sequence[int], heads: int) -> None:
+    """Raises:
+    UserError: Attention of these channels cannot be split into so many heads.
+    """
+    if heads < 1 or any(width % heads for width in widths):
+        raise UserError(f"heads={heads} does not divide the channels {_listed(widths)}.")
+
+
+def shape_of(unet: UNet2DConditionModel) -> tuple[tuple[int, ...], int]:
+    """Channels of a U-Net's levels, and resnets in each down block."""
+    return tuple(unet.config.block_out_channels), _first(unet.config.layers_per_block)
+
+
+def _per_frame(norm: nn.GroupNorm) -> PerFrameNorm:
+    if isinstance(norm, PerFrameNorm):
+        return norm
+    new = PerFrameNorm(norm.num_groups, norm.num_channels, eps=norm.eps, device="meta")
+    new.weight, new.bias = norm.weight, norm.bias
+    return new
+
+
+def _first(count: int | Sequence[int]) -> int:
+    return count if isinstance(count, int) else count[0]
+
+
+def _described(widths: tuple[int, ...], layers: int) -> str:
+    known = f" ({KNOWN_WIDTHS[widths]})" if widths in KNOWN_WIDTHS else ""
+    return f"a U-Net of {_listed(widths)} channels with {layers} layers a block{known}"
+
+
+def _listed(widths: Sequence[int]) -> str:
+    return ", ".join(map(str, widths))

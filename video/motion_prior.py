@@ -1,0 +1,165 @@
+"""An image prior that diffuses clips: its own frozen layers on every frame, motion modules between them.
+
+    x_t = alpha_t x_0 + sigma_t eps        of a whole clip: b f c y x, one t and a noise of its own for each frame
+
+Samplers and classifier-free guidance take it as any prior: a clip is one sample. With fresh motion modules, or one
+frame and none, it answers what the image prior answers to each frame.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import UNet2DConditionModel
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from priors.base import Condition, Prior
+from priors.prompts import ViewPrompts
+from suite.diffusion.noise import Kind, NoiseSchedule, Prediction, noise_like, per_sample
+from suite.errors import UserError
+from suite.types import Frames, Times
+from video.motion.insertion import Insertion, inserted
+from video.motion.lora import LoRA
+from video.motion.modules import Motion
+
+ClipLatents = Float[Tensor, "b f c y x"]
+CODED_AT_ONCE = 16  # frames that the autoencoder takes together
+LINEAR = {"num_train_timesteps": 1000, "beta_schedule": "linear", "timestep_spacing": "leading", "steps_offset": 1}
+SCHEDULES = {  # what motion modules were trained with, where it is not the image prior's own schedule
+    "animatediff": LINEAR | {"beta_start": 0.00085, "beta_end": 0.012},
+    "animatediff_xl": LINEAR | {"beta_start": 0.00085, "beta_end": 0.020},
+}
+
+
+class MotionPrior(nn.Module):
+    """A prior of clips.
+
+    Args:
+        image: The image prior; stays usable as such.
+        motion: Motion modules for its U-Net; None treats frames as pictures.
+        loras: LoRAs with their strengths: domain adapters on the image layers, MotionLoRAs on the motion modules.
+        noise: The schedule: "prior" is the image prior's, "animatediff" and "animatediff_xl" are those that the
+            published motion modules were trained with.
+        checkpointing: Save memory in training: compute layers again in the backward pass.
+
+    Raises:
+        UserError: The prior has no U-Net, or modules or LoRAs belong to another one.
+    """
+
+    batch_conditions = False  # a clip is a batch of frames already
+
+    def __init__(
+        self,
+        image: Prior,
+        motion: Motion | None,
+        *,
+        loras: Sequence[tuple[LoRA, float | int]] = (),
+        noise: str = "prior",
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        if noise not in ("prior", *SCHEDULES):
+            raise UserError(f"noise={noise!r} is not one of: prior, {', '.join(SCHEDULES)}.")
+        unet = unet_of(image)
+        if motion is not None:
+            motion.check_fit(unet)
+        for lora, _ in loras:
+            lora.check_fit((motion and motion.adapter) if lora.of_motion else unet)
+        self.image, self.motion = image, motion
+        self.loras = nn.ModuleList([lora for lora, _ in loras])
+        self.strengths = [float(strength) for _, strength in loras]
+        self.checkpointing = checkpointing
+        own = NoiseSchedule.from_scheduler_config(SCHEDULES[noise]) if noise != "prior" else image.schedule
+        self.schedule: NoiseSchedule = own
+        self.kind: Kind = image.kind
+        self.latent_channels, self.factor = image.latent_channels, image.factor
+        self.resolution, self.guidance_scale = image.resolution, image.guidance_scale
+
+    @property
+    def device(self) -> torch.device:
+        """Where its numbers live."""
+        return self.image.device
+
+    @property
+    def evaluations(self) -> int:
+        """Forward passes of the network so far, counted per frame."""
+        return self.image.evaluations
+
+    # ------------------------------------------------------------------------------------ frames, latents, texts
+
+    def encode(self, frames: Frames) -> ClipLatents:
+        """Frames to latents."""
+        parts = [self.image.encode(part) for part in frames.flatten(0, 1).split(CODED_AT_ONCE)]
+        return torch.cat(parts).unflatten(0, frames.shape[:2])
+
+    def decode(self, latents: ClipLatents) -> Frames:
+        """Latents to frames in [0, 1]."""
+        parts = [self.image.decode(part) for part in latents.flatten(0, 1).split(CODED_AT_ONCE)]
+        return torch.cat(parts).unflatten(0, latents.shape[:2])
+
+    def embed(self, prompts: Sequence[str] | ViewPrompts) -> Condition:
+        """The condition of each prompt: one a clip, or, for a prompt that travels, one a frame, clip by clip."""
+        return self.image.embed(prompts)
+
+    def starting_noise(
+        self, count: int, frames: int, generator: torch.Generator, *, height: int | None = None,
+        width: int | None = None,
+    ) -> ClipLatents:  # fmt: skip
+        """Standard normal latents for `count` clips of height x width pixels, by default the prior's own size.
+
+        Raises:
+            ValueError: A size that is not a multiple of the prior's factor.
+        """
+        height, width = height or self.resolution, width or self.resolution
+        if height % self.factor or width % self.factor:
+            raise ValueError(f"Frames must be multiples of {self.factor} pixels, got {height} x {width}.")
+        shape = (count, frames, self.latent_channels, height // self.factor, width // self.factor)
+        return noise_like(torch.empty(shape, device=self.device), generator)
+
+    # ----------------------------------------------------------------------------------------------- prediction
+
+    def predict(self, x_t: ClipLatents, t: Times, condition: Condition, *, grad: bool = False) -> Prediction:
+        """What the prior says about clips.
+
+        Args:
+            t: One a clip.
+            condition: One a clip, or one a frame, clip by clip.
+            grad: Keep the graph through the network: for training parts of it.
+
+        Raises:
+            UserError: More frames than the motion modules have positions for.
+            ValueError: Times or conditions are not one a clip (or frame).
+        """
+        clips, frames = x_t.shape[:2]
+        if len(t) != clips or len(condition) not in (clips, clips * frames):
+            raise ValueError(
+                f"predict needs one time a clip and one condition a clip or frame, got {clips} clips of {frames} "
+                f"frames, {len(t)} times, {len(condition)} conditions."
+            )
+        if self.motion is not None:
+            self.motion.check_frames(frames)
+        each = (lambda x: x) if len(condition) == clips * frames else (lambda x: x.repeat_interleave(frames, 0))
+        of_frames = Condition({name: each(tensor) for name, tensor in condition.tensors.items()})
+        insertion = Insertion(self.motion, tuple(zip(self.loras, self.strengths)), self.checkpointing)
+        with (
+            torch.set_grad_enabled(grad and torch.is_grad_enabled()),
+            inserted(self.image.unet, insertion, frames),
+        ):
+            raw = self.image.network(x_t.flatten(0, 1), t.repeat_interleave(frames), of_frames)
+        self.image.evaluations += clips * frames
+        alpha, sigma = (per_sample(x, x_t) for x in self.schedule.alpha_sigma(t))
+        return Prediction(x_t=x_t, alpha=alpha, sigma=sigma, raw=raw.view(x_t.shape), kind=self.kind)
+
+
+def unet_of(image: Prior) -> UNet2DConditionModel:
+    """The U-Net of an image prior.
+
+    Raises:
+        UserError: It has none.
+    """
+    unet = getattr(image, "unet", None)
+    if not isinstance(unet, UNet2DConditionModel):
+        raise UserError(
+            f"{type(image).__name__} has no U-Net to put motion modules into: choose prior=pocket, sd15, sd21 or sdxl."
+        )
+    return unet
