@@ -24,11 +24,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from suite.diffusion.noise import Prediction, per_sample
-from suite.types import Latents, Times
+from suite.types import Diffused, Times
 
 
 def guided(
-    prior: Any, x_t: Latents, t: Times, condition: Any, scale: float = 1.0, *, rescale: float = 0.0
+    prior: Any, x_t: Diffused, t: Times, condition: Any, scale: float = 1.0, *, rescale: float = 0.0
 ) -> Prediction:
     """The prior's prediction under classifier-free guidance.
 
@@ -67,7 +67,7 @@ def guided(
     return replace(cond, raw=raw)
 
 
-def evaluate(prior: Any, x_t: Latents, t: Times, conditions: Sequence[Any]) -> list[Prediction]:
+def evaluate(prior: Any, x_t: Diffused, t: Times, conditions: Sequence[Any]) -> list[Prediction]:
     """The prior's prediction at the same x_t and t under each condition, in one call of the network.
 
     The conditions are laid out [all of the first, all of the second, ...], as are the tiled x_t and t.
@@ -76,7 +76,7 @@ def evaluate(prior: Any, x_t: Latents, t: Times, conditions: Sequence[Any]) -> l
     if len(bare) == 1 or not prior.batch_conditions:
         return [prior.predict(x_t, t, condition) for condition in bare]
     n = len(bare)
-    together = prior.predict(x_t.repeat(n, 1, 1, 1), t.repeat(n), type(bare[0]).cat(bare))
+    together = prior.predict(torch.cat([x_t] * n), t.repeat(n), type(bare[0]).cat(bare))
     alpha, sigma = together.alpha[: len(t)], together.sigma[: len(t)]
     return [replace(together, x_t=x_t, alpha=alpha, sigma=sigma, raw=raw) for raw in together.raw.chunk(n)]
 

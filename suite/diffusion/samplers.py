@@ -19,9 +19,9 @@ from torch import Tensor
 
 from suite.diffusion.classifier_free import guided
 from suite.diffusion.noise import NoiseSchedule, Prediction, Spacing, noise_like
-from suite.types import Latents
+from suite.types import Diffused, Latents
 
-Callback = Callable[[int, Latents, Prediction], None]
+Callback = Callable[[int, Diffused, Prediction], None]
 """Called after each step with its index, the new x and the prediction that led there."""
 
 
@@ -62,7 +62,7 @@ class Grid:
 
 def ddim(
     prior: Any,
-    x: Latents,
+    x: Diffused,
     condition: Any,
     *,
     steps: int | Grid = 50,
@@ -70,7 +70,7 @@ def ddim(
     eta: float = 0.0,
     generator: torch.Generator | None = None,
     callback: Callback | None = None,
-) -> Latents:
+) -> Diffused:
     """DDIM (Song et al. 2021, arXiv:2010.02502, Eq. 12): order 1, one prediction a step.
 
     x_{i+1} = alpha_{i+1} x_0_hat + sqrt(sigma_{i+1}^2 - s^2) eps_hat + s n
@@ -103,13 +103,13 @@ def ddim(
 
 def euler(
     prior: Any,
-    x: Latents,
+    x: Diffused,
     condition: Any,
     *,
     steps: int | Grid = 50,
     scale: float = 1.0,
     callback: Callback | None = None,
-) -> Latents:
+) -> Diffused:
     """Euler's method on (1): order 1. The same numbers as DDIM with eta = 0, written as a step.
 
     x_{i+1} = x_i + x_0_hat dalpha + eps_hat dsigma
@@ -125,13 +125,13 @@ def euler(
 
 def heun(
     prior: Any,
-    x: Latents,
+    x: Diffused,
     condition: Any,
     *,
     steps: int | Grid = 25,
     scale: float = 1.0,
     callback: Callback | None = None,
-) -> Latents:
+) -> Diffused:
     """Heun's method on (1): order 2, two predictions a step. On the path alpha = 1 it is EDM's Algorithm 1.
 
     The trapezoid between the slope here and the slope at Euler's guess; Euler alone in a step that ends at
@@ -152,13 +152,13 @@ def heun(
 
 def dpmpp_2m(
     prior: Any,
-    x: Latents,
+    x: Diffused,
     condition: Any,
     *,
     steps: int | Grid = 25,
     scale: float = 1.0,
     callback: Callback | None = None,
-) -> Latents:
+) -> Diffused:
     """DPM-Solver++(2M) (Lu et al. 2022, arXiv:2211.01095, Algorithm 2): order 2, one prediction a step.
 
     x_{i+1} = sigma_{i+1} / sigma_i x_i + alpha_{i+1} (1 - e^{-h_i}) D,     h_i = lambda_{i+1} - lambda_i
@@ -203,7 +203,7 @@ def _grid(prior: Any, steps: int | Grid) -> Grid:
     return steps if isinstance(steps, Grid) else Grid.of(prior.schedule, steps)
 
 
-def _predict(prior: Any, x: Latents, grid: Grid, i: int, condition: Any, scale: float) -> Prediction:
+def _predict(prior: Any, x: Diffused, grid: Grid, i: int, condition: Any, scale: float) -> Prediction:
     if grid.alpha[i] == 0 and prior.kind == "epsilon":
         raise ValueError(
             "At alpha = 0 a noise-predicting prior says nothing of the picture. Start the grid later "
@@ -212,6 +212,6 @@ def _predict(prior: Any, x: Latents, grid: Grid, i: int, condition: Any, scale: 
     return guided(prior, x, grid.t[i].to(x).expand(len(x)), condition, scale)
 
 
-def _slope(p: Prediction, grid: Grid, i: int) -> Latents:
+def _slope(p: Prediction, grid: Grid, i: int) -> Diffused:
     """What (1) says over step i if x_0_hat and eps_hat stay as predicted."""
     return p.x_0 * (grid.alpha[i + 1] - grid.alpha[i]) + p.eps * (grid.sigma[i + 1] - grid.sigma[i])
