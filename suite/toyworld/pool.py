@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from suite.types import Images
+from suite.types import Frames, Images
 
 
 @runtime_checkable
@@ -17,7 +17,7 @@ class Source(Protocol):
     """What renders: any batch of it follows from a seed and a number."""
 
     def batch(self, count: int, seed: int, number: int) -> Any:
-        """`count` pictures `images` (`b h w 3` float32 RGB in [0, 1], an array), and `labels`, one each."""
+        """`count` pictures `images` (`b h w 3`, clips `b f h w 3`, float32 RGB in [0, 1]), and `labels`, one each."""
 
 
 class Pool:
@@ -28,7 +28,7 @@ class Pool:
     threads than it saves.
 
     Args:
-        scenes: Where pictures come from: `Scenes`, `ViewPairs`.
+        scenes: Where pictures come from: `Scenes`, `ViewPairs`, `Clips`.
         batch: Pictures drawn at a step, and rendered at once.
         reuse: Steps for which a new batch is rendered once: how often a picture is shown on average.
         size: Batches kept.
@@ -41,8 +41,8 @@ class Pool:
         self.scenes, self.batch, self.reuse, self.size, self.seed = scenes, batch, reuse, size, seed
         self.kept: deque[tuple[int, torch.Tensor, tuple[Any, ...]]] = deque(maxlen=size)
 
-    def draw(self, step: int, generator: torch.Generator) -> tuple[Images, list[Any]]:
-        """The pictures of this step, float32 RGB in [0, 1], and what is known of each."""
+    def draw(self, step: int, generator: torch.Generator) -> tuple[Images | Frames, list[Any]]:
+        """The pictures (or clips) of this step, float32 RGB in [0, 1], and what is known of each."""
         newest = step // self.reuse + self.size // 8  # a few batches more than needed at the start
         first = max(0, newest - self.size + 1)
         if self.kept and not first <= self.kept[-1][0] <= newest:
@@ -59,4 +59,4 @@ class Pool:
 
     def _render(self, number: int) -> tuple[torch.Tensor, tuple[Any, ...]]:
         batch = self.scenes.batch(self.batch, self.seed, number)
-        return torch.from_numpy(batch.images).mul(255).round().byte().movedim(-1, 1), batch.labels
+        return torch.from_numpy(batch.images).mul(255).round().byte().movedim(-1, -3), batch.labels
