@@ -20,15 +20,10 @@ from suite.errors import UserError
 from suite.types import Frames, Times
 from video.motion.insertion import Insertion, inserted
 from video.motion.lora import LoRA
-from video.motion.modules import Motion
+from video.motion.modules import SCHEDULES, Motion
 
 ClipLatents = Float[Tensor, "b f c y x"]
 CODED_AT_ONCE = 16  # frames that the autoencoder takes together
-LINEAR = {"num_train_timesteps": 1000, "beta_schedule": "linear", "timestep_spacing": "leading", "steps_offset": 1}
-SCHEDULES = {  # what motion modules were trained with, where it is not the image prior's own schedule
-    "animatediff": LINEAR | {"beta_start": 0.00085, "beta_end": 0.012},
-    "animatediff_xl": LINEAR | {"beta_start": 0.00085, "beta_end": 0.020},
-}
 
 
 class MotionPrior(nn.Module):
@@ -38,8 +33,6 @@ class MotionPrior(nn.Module):
         image: The image prior; stays usable as such.
         motion: Motion modules for its U-Net; None treats frames as pictures.
         loras: LoRAs with their strengths: domain adapters on the image layers, MotionLoRAs on the motion modules.
-        noise: The schedule: "prior" is the image prior's, "animatediff" and "animatediff_xl" are those that the
-            published motion modules were trained with.
         checkpointing: Save memory in training: compute layers again in the backward pass.
 
     Raises:
@@ -54,12 +47,9 @@ class MotionPrior(nn.Module):
         motion: Motion | None,
         *,
         loras: Sequence[tuple[LoRA, float | int]] = (),
-        noise: str = "prior",
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        if noise not in ("prior", *SCHEDULES):
-            raise UserError(f"noise={noise!r} is not one of: prior, {', '.join(SCHEDULES)}.")
         unet = unet_of(image)
         if motion is not None:
             motion.check_fit(unet)
@@ -69,8 +59,7 @@ class MotionPrior(nn.Module):
         self.loras = nn.ModuleList([lora for lora, _ in loras])
         self.strengths = [float(strength) for _, strength in loras]
         self.checkpointing = checkpointing
-        own = NoiseSchedule.from_scheduler_config(SCHEDULES[noise]) if noise != "prior" else image.schedule
-        self.schedule: NoiseSchedule = own
+        self.schedule = schedule_of(image, motion)
         self.kind: Kind = image.kind
         self.latent_channels, self.factor = image.latent_channels, image.factor
         self.resolution, self.guidance_scale = image.resolution, image.guidance_scale
@@ -138,7 +127,9 @@ class MotionPrior(nn.Module):
             )
         if self.motion is not None:
             self.motion.check_frames(frames)
-        each = (lambda x: x) if len(condition) == clips * frames else (lambda x: x.repeat_interleave(frames, 0))
+        each = (
+            (lambda x: x) if len(condition) == clips * frames else (lambda x: x.repeat_interleave(frames, 0))
+        )
         of_frames = Condition({name: each(tensor) for name, tensor in condition.tensors.items()})
         insertion = Insertion(self.motion, tuple(zip(self.loras, self.strengths)), self.checkpointing)
         with (
@@ -149,6 +140,13 @@ class MotionPrior(nn.Module):
         self.image.evaluations += clips * frames
         alpha, sigma = (per_sample(x, x_t) for x in self.schedule.alpha_sigma(t))
         return Prediction(x_t=x_t, alpha=alpha, sigma=sigma, raw=raw.view(x_t.shape), kind=self.kind)
+
+
+def schedule_of(image: Prior, motion: Motion | None) -> NoiseSchedule:
+    """The noise that motion modules were trained with: mostly the image prior's."""
+    if motion is None or motion.noise == "prior":
+        return image.schedule
+    return NoiseSchedule.from_scheduler_config(SCHEDULES[motion.noise])
 
 
 def unet_of(image: Prior) -> UNet2DConditionModel:

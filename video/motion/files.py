@@ -41,12 +41,13 @@ LORA_KEY = re.compile(r"^(?P<layer>.+)\.processor\.to_(?P<which>q|k|v|out)_lora\
 PEFT_KEY = re.compile(r"^(?P<layer>.+\.to_(?:q|k|v|out\.0))\.lora_(?P<side>A|B)\.weight$")
 
 
-def load(path: str, *, across_frames: bool | None = None, heads: int = HEADS) -> Motion:
+def load(path: str, *, across_frames: bool | None = None, noise: str = "prior", heads: int = HEADS) -> Motion:
     """Motion modules from AnimateDiff's or this package's file, or from a folder of diffusers.
 
     Args:
         path: A .ckpt, .pth or .safetensors file, or a folder with a MotionAdapter.
         across_frames: Whether the U-Net's norms see all frames of a clip at once; None: in v1 alone, as it was trained.
+        noise: The schedule it was trained with: "prior", "animatediff" or "animatediff_xl"; no tensor tells.
         heads: Of attention, where the file does not say: 8 in every published one.
 
     Raises:
@@ -74,7 +75,8 @@ def load(path: str, *, across_frames: bool | None = None, heads: int = HEADS) ->
     adapter.load_state_dict({key: value.float() for key, value in tensors.items()})
     logger.info("%s: a motion module of layout %s, for %d frames.", place, shape.layout, shape.positions)
     normal = shape.layout == "v1" if across_frames is None else across_frames
-    return Motion(adapter, across_frames=normal, name=str(place)).requires_grad_(False).eval()
+    motion = Motion(adapter, across_frames=normal, noise=noise, name=str(place))
+    return motion.requires_grad_(False).eval()
 
 
 def save(motion: Motion, path: str | Path, *, half: bool = False) -> None:

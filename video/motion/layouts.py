@@ -119,7 +119,9 @@ def refuse_others(tensors: Mapping[str, Tensor], name: str) -> None:
         where = "as a MotionLoRA, beside a motion module" if motion else "as domain adapter"
         raise UserError(f"{name} is a LoRA: give it {where}.")
     if not any("motion_modules." in key for key in tensors):
-        raise UserError(f"{name} has no motion modules: its tensors are named {', '.join(sorted(tensors)[:3])}.")
+        raise UserError(
+            f"{name} has no motion modules: its tensors are named {', '.join(sorted(tensors)[:3])}."
+        )
 
 
 def shape_from(tensors: Mapping[str, Tensor], name: str) -> Shape:

@@ -27,6 +27,17 @@ KNOWN_WIDTHS = {
     (64, 128, 192): "the pocket prior",
 }
 
+LINEAR = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "linear",
+    "timestep_spacing": "leading",
+    "steps_offset": 1,
+}
+SCHEDULES = {  # what motion modules were trained with, where it is not the image prior's own schedule
+    "animatediff": LINEAR | {"beta_start": 0.00085, "beta_end": 0.012},
+    "animatediff_xl": LINEAR | {"beta_start": 0.00085, "beta_end": 0.020},
+}
+
 
 class PerFrameNorm(nn.GroupNorm):
     """Group normalization of each frame by itself."""
@@ -44,17 +55,30 @@ class Motion(nn.Module):
         adapter: Their weights; its norms become per-frame.
         across_frames: Whether the U-Net's resnets and last norm are to normalise over all frames of a clip, as while
             v1 was trained. Motion modules never do.
+        noise: The schedule it was trained with: "prior" is the image prior's, "animatediff" (v1, v2, v3) and
+            "animatediff_xl" are of the published ones, on purpose not Stable Diffusion's.
         name: Where it came from, for messages.
+
+    Raises:
+        UserError: There is no such noise.
     """
 
     def __init__(
-        self, adapter: MotionAdapter, *, across_frames: bool = False, name: str = "this motion module"
+        self,
+        adapter: MotionAdapter,
+        *,
+        across_frames: bool = False,
+        noise: str = "prior",
+        name: str = "this motion module",
     ) -> None:
         super().__init__()
+        if noise not in ("prior", *SCHEDULES):
+            raise UserError(f"noise={noise!r} is not one of: prior, {', '.join(SCHEDULES)}.")
         for module in adapter.modules():
             if isinstance(module, AnimateDiffTransformer3D):
                 module.norm = _per_frame(module.norm)
-        self.adapter, self.across_frames, self.name = adapter, across_frames, name
+        self.adapter, self.across_frames = adapter, across_frames
+        self.noise, self.name = noise, name
 
     @property
     def positions(self) -> int:
@@ -73,9 +97,7 @@ class Motion(nn.Module):
 
     def transformers(self) -> dict[str, AnimateDiffTransformer3D]:
         """The single modules by name, as "down_blocks.0.motion_modules.1"."""
-        return {
-            n: m for n, m in self.adapter.named_modules() if isinstance(m, AnimateDiffTransformer3D)
-        }
+        return {n: m for n, m in self.adapter.named_modules() if isinstance(m, AnimateDiffTransformer3D)}
 
     def use_plain_attention(self) -> "Motion":
         """Write attention out: at these sizes the fused kernel's backward is slow on a CPU."""

@@ -1,0 +1,194 @@
+"""Captioned clips to train on: a folder of videos, or those that toyworld renders."""
+
+import csv
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from priors.known_words import KnownWords
+from priors.loading.folders import listing
+from priors.stable_diffusion import StableDiffusionPrior
+from suite.errors import UserError
+from suite.io.videos import VideoFile
+from suite.toyworld.clips import Clips
+from suite.toyworld.dataset import real_surfaces
+from suite.toyworld.motions import CLIP_MOTIONS
+
+SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp")
+FILE_COLUMNS, CAPTION_COLUMNS = ("file", "path", "video", "videoid"), ("caption", "text", "name")
+OPEN_FILES = 32
+
+
+@dataclass(frozen=True)
+class ClipLabel:
+    """What is known of a clip from a file."""
+
+    caption: str
+    file: str
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """`b` clips: `frames` `b f h w 3` float32 RGB in [0, 1], and what is known of each."""
+
+    frames: np.ndarray
+    labels: tuple[ClipLabel, ...]
+
+    @property
+    def images(self) -> np.ndarray:
+        """The frames, as a pool of training pictures asks for them."""
+        return self.frames
+
+
+class FolderClips:
+    """Clips out of a folder of videos: of each the frames of one random stretch, its middle square.
+
+    Captions are a .csv file's in the folder, with columns file (or path, video, videoid) and caption (or text, name);
+    without one they are the files' names: a_red_car-03.mp4 shows "a red car".
+
+    Args:
+        folder: Of MP4, MOV, MKV, WebM, AVI, GIF or WebP files.
+        frames: Of a clip.
+        size: Height and width in pixels.
+        every: Take each how-many-eth frame.
+
+    Raises:
+        UserError: There is no such folder, it has no videos, or its .csv file cannot be understood.
+    """
+
+    def __init__(self, folder: str | Path, *, frames: int = 16, size: int = 64, every: int = 1) -> None:
+        self.folder, self.frames, self.size, self.every = Path(folder).expanduser(), frames, size, every
+        if min(frames, size, every) < 1:
+            raise UserError(f"frames, size and every must be positive, got {frames}, {size} and {every}.")
+        self.captions = captions_of(self.folder)
+        self._open = functools.lru_cache(maxsize=OPEN_FILES)(VideoFile)
+
+    def batch(self, count: int, seed: int, number: int) -> ClipBatch:
+        """The batch of this number."""
+        random = np.random.default_rng([seed, number])
+        names = list(self.captions)
+        chosen = [names[i] for i in random.integers(len(names), size=count)]
+        clips = torch.stack([self.clip(name, random) for name in chosen])
+        labels = tuple(ClipLabel(self.captions[name], name) for name in chosen)
+        return ClipBatch(clips.movedim(2, -1).numpy(), labels)
+
+    def clip(self, name: str, random: np.random.Generator) -> Float[Tensor, "f 3 h w"]:
+        """A random stretch of one video.
+
+        Raises:
+            UserError: It is too short, or cannot be read.
+        """
+        video = self._open(self.folder / name)
+        needed = (self.frames - 1) * self.every + 1
+        if len(video) < needed:
+            raise UserError(
+                f"{self.folder / name} has {len(video)} frames, and {self.frames} at every={self.every} take {needed}. "
+                "Take fewer frames, a smaller every, or remove it."
+            )
+        start = int(random.integers(len(video) - needed + 1))
+        return middle_square(video.read(range(start, start + needed, self.every)), self.size)
+
+
+@dataclass(frozen=True)
+class ClipData:
+    """Which clips a training sees.
+
+    Args:
+        videos: A folder of captioned videos (see FolderClips); empty renders toyworld.
+        every: Take each how-many-eth frame of the videos.
+        frames: Of a clip.
+        motions: Of toyworld; none are all whose words the prior knows.
+        objects: A folder of captioned meshes that toyworld shows too, as `suite prepare_objects` makes.
+    """
+
+    videos: str = ""
+    every: int = 1
+    frames: int = 16
+    motions: tuple[str, ...] = ()
+    objects: str = ""
+
+    def source(self, prior: StableDiffusionPrior, size: int) -> "Clips | FolderClips":
+        """The clips, of `size` pixels.
+
+        Raises:
+            UserError: The folder cannot be used, a motion does not exist, or the prior knows no words for it.
+        """
+        if self.videos:
+            return FolderClips(self.videos, frames=self.frames, size=size, every=self.every)
+        words = prior.known_words
+        if self.motions and words is not None:
+            for motion in self.motions:
+                words.refuse_unknown(motion)
+        motions = self.motions or [
+            motion for motion in CLIP_MOTIONS if words is None or _known(words, motion)
+        ]
+        real = real_surfaces(self.objects) if self.objects else []
+        return Clips(real=real, size=size, frames=self.frames, motions=tuple(motions))
+
+
+def _known(words: KnownWords, text: str) -> bool:
+    try:
+        words.refuse_unknown(text)
+    except UserError:
+        return False
+    return True
+
+
+def middle_square(frames: Float[Tensor, "f 3 h w"], size: int) -> Float[Tensor, "f 3 s s"]:
+    """Scaled until the shorter side is `size`, and cut to the middle."""
+    h, w = frames.shape[-2:]
+    scale = size / min(h, w)
+    scaled = (max(size, round(h * scale)), max(size, round(w * scale)))
+    if scaled != (h, w):
+        frames = F.interpolate(frames, scaled, mode="bilinear", align_corners=False, antialias=scale < 1)
+    top, left = (scaled[0] - size) // 2, (scaled[1] - size) // 2
+    return frames[..., top : top + size, left : left + size].clamp(0, 1)
+
+
+def captions_of(folder: Path) -> dict[str, str]:
+    """File name -> caption of the videos in a folder.
+
+    Raises:
+        UserError: See FolderClips.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no folder of videos at {folder}.")
+    files = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise UserError(f"{folder} has no videos ({', '.join(SUFFIXES)}).")
+    tables = sorted(folder.glob("*.csv"))
+    if not tables:
+        return {name: caption_of_name(Path(name).stem) for name in files}
+    if len(tables) > 1:
+        raise UserError(f"{folder} has several .csv files ({listing([t.name for t in tables])}): leave one.")
+    return _table(tables[0], files)
+
+
+def caption_of_name(stem: str) -> str:
+    """a_red_car-03 -> "a red car"."""
+    return re.sub(r"[\s_\-.]*\d*$", "", re.sub(r"[_]+", " ", stem)).strip()
+
+
+def _table(path: Path, files: Sequence[str]) -> dict[str, str]:
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(rows[0]) if rows else []
+    where = next((c for c in FILE_COLUMNS if c in columns), None)
+    said = next((c for c in CAPTION_COLUMNS if c in columns), None)
+    if where is None or said is None:
+        raise UserError(
+            f"{path} needs columns file and caption in its first line; it has: {listing(columns)}."
+        )
+    known = {name: name for name in files} | {Path(name).stem: name for name in files}
+    captions = {known[row[where]]: row[said] or "" for row in rows if row[where] in known}
+    if not captions:
+        raise UserError(f"{path} names none of the videos beside it: its first is {rows[0][where]!r}.")
+    return captions

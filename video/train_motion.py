@@ -1,0 +1,75 @@
+"""`suite train_motion`: motion modules for a frozen image prior (AnimateDiff's second stage, arXiv:2307.04725, Sec. 4.2).
+
+captioned clips -> noise -> image prior (+ domain adapter) with motion modules between its layers -> loss
+"""
+
+from pathlib import Path
+
+from torch import nn
+
+from priors.stable_diffusion import StableDiffusionPrior
+from suite.run import Run
+from video.motion.files import load, load_lora, save
+from video.motion.modules import fresh
+from video.motion.sources import ClipData
+from video.motion.training import Recipe, TrainOnClips
+from video.motion_prior import MotionPrior
+
+
+class TrainMotion(TrainOnClips):
+    """Trains motion modules; the run directory's `motion.safetensors` is a motion module for every other task.
+
+    Args:
+        prior: The image prior, which stays as it is.
+        clips: What is learnt from.
+        recipe: How to step.
+        init: Motion modules to go on from; empty starts from ones that do nothing.
+        domain_adapter: A domain adapter that stands on the image layers while training, at strength 1.
+        positions: The most frames of a clip, ever.
+        mid: Whether the middle block has a motion module too, as in v2.
+        heads: Of attention over frames.
+        steps: Number of steps.
+        seed: Of weights, clips and noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        prior: StableDiffusionPrior,
+        clips: ClipData,
+        recipe: Recipe,
+        init: str = "",
+        domain_adapter: str = "",
+        positions: int = 32,
+        mid: bool = False,
+        heads: int = 8,
+        steps: int = 20_000,
+        seed: int = 0,
+    ) -> None:
+        if init:
+            motion = load(init)
+            motion.check_fit(prior.unet)
+        else:
+            motion = fresh(prior.unet, positions=positions, mid=mid, heads=heads, seed=seed)
+        motion.check_frames(clips.frames)
+        self.adapters = [load_lora(domain_adapter)] if domain_adapter else []
+        super().__init__(prior=prior, learning=motion, clips=clips, recipe=recipe, steps=steps, seed=seed)
+        if self.is_small:
+            for part in (self.training.learning, self.training.average):
+                part.use_plain_attention()
+
+    def video(self, learnt: nn.Module | None) -> MotionPrior:
+        return MotionPrior(
+            self.prior, learnt, loras=[(adapter, 1.0) for adapter in self.adapters],
+            checkpointing=self.recipe.checkpointing,
+        )  # fmt: skip
+
+    def baseline(self) -> MotionPrior:
+        return self.video(None)
+
+    def finish(self, run: Run) -> dict[str, float]:
+        """motion.safetensors in the original's names, motion/ for diffusers."""
+        path = run.path("motion.safetensors")
+        save(self.training.average, path)
+        save(self.training.average, run.path("motion", "config.json").parent)
+        return self.measured() | {"motion_megabytes": Path(path).stat().st_size / 1e6}
