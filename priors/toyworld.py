@@ -33,10 +33,8 @@ from suite.geometry.visibility import around
 from suite.toyworld.captions import VIEWS, view_word
 from suite.toyworld.lookup import Things, without_article, without_view
 from suite.toyworld.objects import Surface
-from suite.toyworld.render import Lights, render
+from suite.toyworld.stills import stills
 from suite.types import Images, Latents, Times
-
-LIGHT, AMBIENT, DIFFUSE = (0.56, 0.37, 0.74), 0.6, 0.45  # one that stands still: albedo alone can show it
 
 
 class ToyworldPrior(Prior):
@@ -183,16 +181,14 @@ class ToyworldPrior(Prior):
         return self._bank[name].to(self.device)
 
     def _render(self, surface: Surface, cameras: Cameras) -> Float[Tensor, "b 4 h w"]:
-        """Colours on black, and the mask."""
-        n, size = len(cameras), self.resolution
-        light = np.tile(np.asarray(LIGHT, np.float32), (n, 1))
-        lights = Lights(light, np.full(n, AMBIENT, np.float32), np.full(n, DIFFUSE, np.float32))
-        found = render(
-            surface, cameras.world_from_camera.cpu().numpy(), cameras.fov_deg.cpu().numpy(),
-            height=size, width=size, lights=lights, background=np.zeros((n, 3), np.float32),
-        )  # fmt: skip
-        rgba = np.concatenate([found.images, found.masks[..., None]], axis=-1)
-        return torch.from_numpy(rgba).movedim(-1, 1).contiguous().to(self.device)
+        return rgba(surface, cameras.resized(self.resolution, self.resolution)).to(self.device)
+
+
+def rgba(surface: Surface, cameras: Cameras) -> Float[Tensor, "b 4 h w"]:
+    """Colours on black, and the mask, under the light that stands still."""
+    found = stills(surface, cameras, background=0.0)
+    both = np.concatenate([found.images, found.masks[..., None]], axis=-1)
+    return torch.from_numpy(both).movedim(-1, 1).contiguous()
 
 
 def posterior(
