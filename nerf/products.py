@@ -8,18 +8,23 @@ from torch import Tensor
 
 from nerf.background import Background, SolidBackground
 from nerf.fields.base import Field
+from nerf.materials.lighting import EnvironmentLight
 from nerf.meshing.extraction import MeshExtractor, export
 from nerf.meshing.level import NoSurface
 from nerf.meshing.views import field_views
+from nerf.renderers.baked import baked_views
 from nerf.renderers.base import Renderer
 from nerf.truth import Truth
 from suite.geometry.cameras import Cameras
 from suite.geometry.mesh import Mesh
+from suite.io.surface_maps import SurfaceMaps
+from suite.metrics.meshes import mesh_report
 from suite.run import Run
 from suite.types import Masks
 from suite.viz import Render, Views, contact_sheet, mesh_views, turntable
 
 log = logging.getLogger(__name__)
+JUDGED = ("named", "name_right", "color_right")
 
 
 class Products:
@@ -72,6 +77,7 @@ class Products:
         try:
             extracted = self.mesh(field, renderer)
             measures, mesh = extracted.measures(), extracted.mesh
+            log.info("Mesh: %s.", mesh_report(mesh).line())
             export(mesh, run.path(folder, "meshes", "mesh.glb").parent)
         except NoSurface as error:
             log.warning("No mesh: %s", error)
@@ -85,27 +91,45 @@ class Products:
             return measures
         plain = volume_views(field, renderer, SolidBackground(color=[self.truth.background] * 3).to(device))
         judged = run.path(folder, "images", "judged.png")
-        return measures | self.truth(prompt, mesh, plain, sheet=judged, device=device)
+        found = self.truth(prompt, mesh, plain, sheet=judged, device=device)
+        if (
+            folder and mesh is not None
+        ):  # a later stage is judged by its mesh: so is this one, beside its volume
+            by_mesh = self.truth.look(prompt, mesh_views(mesh))
+            found |= {f"mesh_{name}": by_mesh[name] for name in JUDGED if name in by_mesh}
+        return measures | found
 
-    def of_mesh(self, mesh: Mesh, run: Run, prompt: str = "", *, kept: Mesh | None = None) -> dict:
-        """The same of a mesh as it is. Where another one is `kept`, that is exported, and no shape is compared."""
-        export(kept or mesh, run.path("meshes", "mesh.glb").parent)
-        shown, where = mesh_views(mesh), torch.device("cpu")
+    def of_mesh(
+        self,
+        mesh: Mesh,
+        run: Run,
+        prompt: str = "",
+        *,
+        kept: Mesh | None = None,
+        maps: SurfaceMaps | None = None,
+        light: EnvironmentLight | None = None,
+    ) -> dict:
+        """The same of a mesh as it is. Where another one is `kept`, that is exported, and no shape is compared.
+
+        Args:
+            maps: Of its material, exported with it.
+            light: What the pictures with these maps are lit by.
+        """
+        export(kept or mesh, run.path("meshes", "mesh.glb").parent, maps=maps)
+        plain, where = mesh_views(mesh), torch.device("cpu")
+        shown = baked_views(mesh, maps, light.to(where)) if maps and light else plain
         contact_sheet(
             shown, run.path("images", "views.png"), views=self.views, size=self.size, at_once=1, device=where
         )
         turntable(
             shown, run.path("videos", "turntable.mp4"), frames=self.frames, size=self.size, device=where
         )
-        measures = {
-            "faces": len(mesh.faces),
-            "vertices": len(mesh.vertices),
-            "watertight": mesh.is_watertight,
-        }
+        found = mesh_report(kept or mesh)
+        log.info("Mesh: %s.", found.line())
         if self.truth is None or not prompt:
-            return measures
+            return found.measures()
         compared, judged = None if kept else mesh, run.path("images", "judged.png")
-        return measures | self.truth(prompt, compared, shown, sheet=judged, device=where)
+        return found.measures() | self.truth(prompt, compared, plain, sheet=judged, device=where)
 
 
 def volume_views(field: Field, renderer: Renderer, background: Background) -> Render:

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from nerf.background import Background, SolidBackground
+from nerf.closeups import Closeups
 from nerf.fields.base import Field
 from nerf.lights import Shading
+from nerf.materials.pbr import Pbr
+from nerf.meshing.map_baking import baked_maps
 from nerf.products import Products, SceneHealth
 from nerf.regularizers.mesh_base import MeshRegularizer
 from nerf.renderers.base import Renderer
@@ -42,6 +45,10 @@ class RefineMesh(Optimization):
         steps: Steps of optimization.
         decay: What the learning rates are multiplied by, a number or schedule.
         extractor: How the mesh that is kept is made.
+        material: What the surface is made of beside its colour, lit by an environment instead of `shading`; null
+            is colour alone.
+        closeups: Shows parts of the object larger in some pictures, for detail that the prior's pictures of the whole
+            are too small for; null never does.
     """
 
     def __init__(
@@ -57,6 +64,8 @@ class RefineMesh(Optimization):
         steps: int = 200,
         decay: float | int | Sequence | Schedule = Cosine(1.0, 0.1),
         extractor: SurfaceExtractor | None = None,
+        material: Pbr | None = None,
+        closeups: Closeups | None = None,
     ) -> None:
         if steps < 1:
             raise ValueError(
@@ -68,6 +77,9 @@ class RefineMesh(Optimization):
         self.regularizer, self.steps, self.decay = regularizer or {}, steps, as_schedule(decay)
         self.extractor, self.scene_health = extractor or SurfaceExtractor(), SceneHealth()
         self.prompt, self.products = Prompt(text="?"), Products()
+        self.material, self.closeups = material, closeups
+        if material and not self.extractor.texture:
+            raise ValueError("A material is kept in textures: type refine.extractor.texture=512.")
 
     def start_from(
         self, field: Field, renderer: Renderer, *, prompt: Prompt, prior: Prior, products: Products
@@ -84,20 +96,26 @@ class RefineMesh(Optimization):
             self.surface.texture = field
 
     def parameter_groups(self) -> list[dict]:
-        return self.surface.parameter_groups(self.decay)
+        of_material = self.material.parameter_groups(self.decay) if self.material else []
+        return self.surface.parameter_groups(self.decay) + of_material
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         progress = step / self.steps
         self.surface.set_progress(progress)
+        if self.material:
+            self.material.set_progress(progress)
         cameras = self.cameras.sample(generator).to(self.surface.values.device)
-        lighting = self.shading.draw(cameras, progress, generator) if self.shading else None
         mesh = self.surface()
+        if self.closeups:
+            cameras = self.closeups(cameras, mesh.vertices, progress, generator)
+        lighting = self.shading.draw(cameras, progress, generator) if self.shading else None
         rendering = render_surface(
             mesh,
             self.surface.albedo,
             cameras,
             background=self.background,
             lighting=lighting,
+            material=self.material,
             generator=generator,
         )
         condition = self.prior.embed(self.prompt.seen_from(cameras), cameras)
@@ -112,4 +130,9 @@ class RefineMesh(Optimization):
         return self.scene_health.verdict()
 
     def finish(self, run: Run) -> dict:
-        return self.products.of_mesh(self.extractor(self.surface), run, self.prompt.text)
+        mesh = self.extractor(self.surface)
+        if self.material is None or mesh.texture is None:
+            return self.products.of_mesh(mesh, run, self.prompt.text)
+        device, fine = next(self.surface.parameters()).device, self.extractor.shape(self.surface)
+        maps = baked_maps(mesh, material=self.material, fine=fine, device=device)
+        return self.products.of_mesh(mesh, run, self.prompt.text, maps=maps, light=self.material.light)

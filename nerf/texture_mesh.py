@@ -15,6 +15,9 @@ from torch import Tensor
 from nerf.background import Background, SolidBackground
 from nerf.fields.base import Field
 from nerf.lights import Shading
+from nerf.materials.pbr import Pbr
+from nerf.meshing.map_baking import baked_maps
+from nerf.meshing.unwrapping import MOST_FACES
 from nerf.products import Products
 from nerf.renderers.surface import render_surface
 from nerf.surfaces.extraction import colored
@@ -22,12 +25,15 @@ from priors.base import Prior
 from priors.guidance.base import Guidance
 from priors.prompts import Prompt
 from suite.geometry.cameras import CameraSampler
+from suite.geometry.mesh import Mesh
+from suite.io.mesh_checks import remark_on_size
 from suite.io.meshes import load_mesh
 from suite.run import Run
 from suite.schedules import Cosine, Schedule, as_schedule
 from suite.task import Optimization
 
 log = logging.getLogger(__name__)
+PAINTED_FACES = 100_000  # a step draws them all
 
 
 class TextureMesh(Optimization):
@@ -43,6 +49,9 @@ class TextureMesh(Optimization):
         axes: Of the file: "world" (+Z up, +X front), "gltf" (+Y up, +Z front), "y_up", or "auto": by its suffix.
         faces: Of the mesh that is kept, at most; more are decimated.
         texture: Side of the baked texture in pixels; 0 gives vertex colours on the faces as they are.
+        material: What the mesh is made of beside its colour, lit by an environment instead of `shading`; null is
+            colour alone.
+        normal_map: Keep in a texture what decimation takes from the shape; always with a material.
         steps: Steps of optimization.
         decay: What the learning rates are multiplied by, a number or schedule.
         products: What is made at the end; its `mesh` plays no part.
@@ -62,28 +71,42 @@ class TextureMesh(Optimization):
         axes: str = "auto",
         faces: int = 10_000,
         texture: int = 1024,
+        material: Pbr | None = None,
+        normal_map: bool = False,
         steps: int = 300,
         decay: float | int | Sequence | Schedule = Cosine(1.0, 0.1),
         products: Products | None = None,
     ) -> None:
         if faces < 4 or (texture and not 64 <= texture <= 8192):
             raise ValueError(f"faces must be at least 4, texture 0 or 64 to 8192, got {faces} and {texture}.")
+        if texture and faces > MOST_FACES:
+            raise ValueError(
+                f"A textured mesh has at most {MOST_FACES} faces, got {faces}: texture=0 keeps more."
+            )
+        if (material or normal_map) and not texture:
+            raise ValueError("A material and a normal map are kept in textures: type texture=1024.")
         self.prompt = Prompt(text=prompt) if isinstance(prompt, str) else prompt
         self.mesh = load_mesh(mesh, axes=axes)
+        remark_on_size(self.mesh, mesh)
         self.world_from_unit = placed(self.mesh.bounds)
         unit_from_world = torch.linalg.inv(self.world_from_unit)
-        self.shape = self.mesh.transformed(unit_from_world)
+        self.whole = self.mesh.transformed(unit_from_world)
+        self.shape = thinned(self.whole)
+        self.material, self.normal_map = material, normal_map or material is not None
         self.prior, self.guidance, self.field = prior.requires_grad_(False), guidance, field
         self.background, self.shading = background or SolidBackground(random=1.0), shading
         self.cameras, self.faces, self.texture = cameras, faces, texture
         self.steps, self.decay, self.products = steps, as_schedule(decay), products or Products()
 
     def parameter_groups(self) -> list[dict]:
-        return self.field.parameter_groups(self.decay)
+        of_material = self.material.parameter_groups(self.decay) if self.material else []
+        return self.field.parameter_groups(self.decay) + of_material
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         progress, device = step / self.steps, next(self.field.parameters()).device
         self.field.set_progress(progress)
+        if self.material:
+            self.material.set_progress(progress)
         self.shape = self.shape.to(device)
         cameras = self.cameras.sample(generator).to(device)
         lighting = self.shading.draw(cameras, progress, generator) if self.shading else None
@@ -93,6 +116,7 @@ class TextureMesh(Optimization):
             cameras,
             background=self.background,
             lighting=lighting,
+            material=self.material,
             generator=generator,
         )
         condition = self.prior.embed(self.prompt.seen_from(cameras), cameras)
@@ -105,14 +129,26 @@ class TextureMesh(Optimization):
         return self.field(points).albedo
 
     def finish(self, run: Run) -> dict:
-        shape = self.shape.to("cpu")
+        shape = self.shape.to("cpu") if len(self.whole.faces) != len(self.shape.faces) else self.whole
         if self.texture and len(shape.faces) > self.faces:
             log.info("%d faces are decimated to %d for the texture.", len(shape.faces), self.faces)
             shape = shape.decimated(self.faces)
         device = next(self.field.parameters()).device
         painted = colored(shape, self.albedo, self.texture, device=device, radius=self.field.radius)
+        maps, light = None, self.material.light if self.material else None
+        if self.normal_map and painted.texture is not None:
+            fine = self.whole if len(painted.faces) < len(self.whole.faces) else None
+            maps = baked_maps(painted, material=self.material, fine=fine, device=device)
         kept = painted.transformed(self.world_from_unit)
-        return self.products.of_mesh(painted, run, self.prompt.text, kept=kept)
+        return self.products.of_mesh(painted, run, self.prompt.text, kept=kept, maps=maps, light=light)
+
+
+def thinned(mesh: Mesh) -> Mesh:
+    """With at most PAINTED_FACES faces: what pictures of some hundred pixels can show."""
+    if len(mesh.faces) <= PAINTED_FACES:
+        return mesh
+    log.info("%d faces are decimated to %d for the pictures.", len(mesh.faces), PAINTED_FACES)
+    return mesh.decimated(PAINTED_FACES)
 
 
 def placed(bounds: Float[Tensor, "2 3"]) -> Float[Tensor, "4 4"]:

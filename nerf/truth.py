@@ -3,6 +3,7 @@
     shape    the extracted mesh against the true one, both as `suite.metrics.geometry` compares them: after the
              scale, shift and turn about +Z that fit best; lengths in longest sides of the true object
     look     views of the volume, named by the independent judge
+    detail   unlit views of both, as `suite.metrics.sharpness` compares them
 
 Of the true mesh only what can be seen from outside counts (`suite.geometry.visibility`), as no picture tells
 about the rest; the volume IoU takes all of it. A prompt outside the known world is not measured, with a line
@@ -13,20 +14,24 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras, orbit_path
 from suite.geometry.mesh import Mesh
+from suite.geometry.rasterizer import render_mesh
 from suite.geometry.visibility import outer_surface
 from suite.io.images import contact_sheet, write_image
 from suite.metrics.geometry import compare_meshes
 from suite.metrics.janus import janus_index
 from suite.metrics.judge import SHIPPED, Judge, load_judge
+from suite.metrics.sharpness import compare_sharpness
 from suite.metrics.text import claim_of, text_agreement
 from suite.metrics.volumes import volume_iou
 from suite.toyworld.dataset import Named
 from suite.toyworld.lookup import Things, without_article, without_view
+from suite.toyworld.render import Lights, render
 from suite.types import Images
 from suite.viz import Render
 
@@ -89,7 +94,8 @@ class Truth:
         return self.shape(prompt, mesh) | self.look(prompt, render, sheet=sheet, device=device)
 
     def shape(self, prompt: str, mesh: Mesh | None) -> Measures:
-        """chamfer, f_score, volume_iou, normal_consistency, turned_deg (of the alignment), or nothing."""
+        """chamfer, f_score, volume_iou, normal_consistency, turned_deg (of the alignment), sharpness and
+        detail_match of a coloured mesh; or nothing."""
         thing = self._thing(prompt)
         if thing is None or mesh is None:
             return {}
@@ -103,7 +109,8 @@ class Truth:
         found = replace(found, volume_iou=volume_iou(aligned, truth))
         lengths = {"chamfer": found.chamfer, "f_score": found.f_score, "volume_iou": found.volume_iou}
         others = {"normal_consistency": found.normal_consistency, "turned_deg": found.alignment.azimuth_deg}
-        return {name: round(value, 4) for name, value in (lengths | others).items()}
+        found_there = lengths | others | sharpness_beside(aligned, thing)
+        return {name: round(value, 4) for name, value in found_there.items()}
 
     def look(
         self,
@@ -164,6 +171,23 @@ def true_mesh(thing: Named) -> Mesh:
         torch.from_numpy(surface.faces).long(),
         vertex_colors=torch.from_numpy(surface.colors),
     )
+
+
+def sharpness_beside(mesh: Mesh, thing: Named, *, views: int = 8, size: int = 128) -> dict[str, float]:
+    """Sharpness and match of an aligned mesh's colours, unlit, beside the true ones; nothing where there is no
+    colour or no detail."""
+    if mesh.texture is None and mesh.vertex_colors is None:
+        return {}
+    cameras = orbit_path(views, 15.0, 1.8, 40.0, height=size, width=size)
+    black, every = np.zeros((views, 3), np.float32), np.ones(views, np.float32)
+    true = render(
+        thing.surface, cameras.world_from_camera.numpy(), cameras.fov_deg.numpy(), height=size, width=size,
+        lights=Lights(black, every, 0 * every), background=black,
+    )  # fmt: skip
+    made = render_mesh(mesh, cameras, shading="none", background=(0.0, 0.0, 0.0))
+    images, masks = torch.from_numpy(true.images).movedim(-1, 1), torch.from_numpy(true.masks)[:, None]
+    found = compare_sharpness(made.images, made.masks, images, masks)
+    return {} if found is None else {"sharpness": found.sharpness, "detail_match": found.match}
 
 
 def labelled(images: Images, judge: Judge) -> torch.Tensor:

@@ -8,15 +8,14 @@ reaches, so that is what the mesh gets: the field volume-rendered on the short w
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from nerf.fields.base import Field
+from nerf.meshing.unwrapping import texels
 from nerf.meshing.views import device_of
 from suite.geometry.mesh import Mesh
-from suite.geometry.rasterizer import interpolate, rasterize
 
 OUTSIDE, INSIDE = 1.5, 6.5  # where the way begins and ends, in steps before and behind the surface
 POINTS_AT_ONCE = 2**15
@@ -50,51 +49,7 @@ def with_colored_vertices(mesh: Mesh, field: Field, step: float | int) -> Mesh:
     return replace(mesh, vertex_colors=surface_albedo(field, mesh.vertices, mesh.vertex_normals(), step))
 
 
-def unwrapped(mesh: Mesh, size: int, *, padding: int = 3) -> Mesh:
-    """The mesh cut into flat charts by xatlas, with uv, smooth normals across the cuts and a black texture.
-
-    Args:
-        size: Side of the texture for which the charts are packed.
-        padding: Texels between charts.
-    """
-    import xatlas
-
-    charts, packing = xatlas.ChartOptions(), xatlas.PackOptions()
-    charts.max_iterations = 1  # more rounds make a tenth fewer charts in twice the time
-    packing.resolution, packing.padding = size, padding
-    atlas = xatlas.Atlas()
-    atlas.add_mesh(mesh.vertices.numpy(), mesh.faces.numpy().astype(np.uint32))
-    atlas.generate(chart_options=charts, pack_options=packing)
-    source, faces, uv = atlas[0]
-    source = torch.from_numpy(source.astype(np.int64))
-    return Mesh(
-        mesh.vertices[source],
-        torch.from_numpy(faces.astype(np.int64)),
-        normals=mesh.vertex_normals()[source],
-        uv=torch.from_numpy(uv.astype(np.float32)),
-        texture=torch.zeros(3, size, size),
-    )
-
-
 def baked(mesh: Mesh, field: Field, step: float | int) -> Mesh:
-    """The unwrapped mesh with the field's colours in its texture.
-
-    Each texel inside a chart gets the colour of its place on the surface; the others repeat their nearest
-    such texel, so that neither filtering nor mipmaps bring in a foreign colour.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    _, h, w = mesh.texture.shape
-    flat = torch.cat([2 * mesh.uv - 1, torch.zeros(len(mesh.uv), 1), torch.ones(len(mesh.uv), 1)], dim=1)
-    fragments = rasterize(flat[None], mesh.faces, h, w)
-    inside = fragments.face_id[0] >= 0
-    if not inside.any():
-        raise ValueError(f"No texel of a {w} x {h} texture lies inside a chart: bake a larger texture.")
-    attributes = torch.cat([mesh.vertices, mesh.vertex_normals()], dim=1)
-    points, normals = interpolate(attributes, fragments, mesh.faces)[0][inside].split(3, dim=-1)
-    normals = torch.nn.functional.normalize(normals, dim=-1)
-    texture = torch.zeros(h, w, 3)
-    texture[inside] = surface_albedo(field, points, normals, step)
-    nearest = distance_transform_edt(~inside.numpy(), return_distances=False, return_indices=True)
-    rows, columns = torch.from_numpy(nearest.astype(np.int64))
-    return replace(mesh, texture=texture[rows, columns].permute(2, 0, 1).contiguous())
+    """The unwrapped mesh with the field's colours in its texture: each texel the colour of its place."""
+    found = texels(mesh)
+    return replace(mesh, texture=found.picture(surface_albedo(field, found.points, found.normals, step)))

@@ -10,12 +10,15 @@ import torch
 
 from nerf.fields.base import Field
 from nerf.meshing.cleaning import smoothed, without_degenerate_faces, without_small_parts
-from nerf.meshing.coloring import baked, unwrapped, with_colored_vertices
+from nerf.meshing.coloring import baked, with_colored_vertices
 from nerf.meshing.isosurface import isosurface, sample_density
 from nerf.meshing.level import NoSurface, best_level, silhouette_iou, surface_cameras
+from nerf.meshing.unwrapping import NoRoom, unwrapped
 from nerf.meshing.views import field_views
 from nerf.renderers.base import Renderer
 from suite.geometry.mesh import Mesh
+from suite.io.surface_maps import SurfaceMaps
+from suite.metrics.meshes import mesh_report
 
 log = logging.getLogger(__name__)
 UNWRAPPED_FACES = 10_000  # xatlas takes 1 s for 8,000 faces and 14 s for 50,000
@@ -39,10 +42,7 @@ class Extraction:
 
     def measures(self) -> dict[str, float | int | bool]:
         """What a report says of it."""
-        return {
-            "faces": len(self.mesh.faces),
-            "vertices": len(self.mesh.vertices),
-            "watertight": self.mesh.is_watertight,
+        return mesh_report(self.mesh).measures() | {
             "surface_level": round(self.level, 4),
             "silhouette_iou": round(self.silhouette_iou, 4),
         }
@@ -112,16 +112,21 @@ class MeshExtractor:
         mesh = mesh.decimated(min(self.faces, UNWRAPPED_FACES) if self.texture else self.faces)
         agreement = silhouette_iou(mesh, masks, cameras)
         step = 2 * radius / self.resolution
-        if self.texture:
-            mesh = baked(unwrapped(mesh, self.texture), field, step)
-        else:
-            mesh = with_colored_vertices(mesh, field, step)
+        mesh = self._colored(mesh, field, step)
         log.info(
             "Mesh of %d faces at density %.3g; its masks agree with the volume's to %.1f %%.",
             len(mesh.faces), level, 100 * agreement,
         )  # fmt: skip
         removed = 1 - float(clean.face_areas().sum() / raw.face_areas().sum())
         return Extraction(mesh, float(level), agreement, removed)
+
+    def _colored(self, mesh: Mesh, field: Field, step: float) -> Mesh:
+        if self.texture:
+            try:
+                return baked(unwrapped(mesh, self.texture), field, step)
+            except NoRoom as error:
+                log.warning("%s The colours are kept at the vertices.", error)
+        return with_colored_vertices(mesh, field, step)
 
 
 def export_field(
@@ -133,11 +138,11 @@ def export_field(
     return found
 
 
-def export(mesh: Mesh, folder: str | Path, name: str = "mesh") -> list[Path]:
-    """Writes name.glb, name.obj (with its material and texture) and name.ply (vertex colours) to `folder`."""
+def export(mesh: Mesh, folder: str | Path, name: str = "mesh", maps: SurfaceMaps | None = None) -> list[Path]:
+    """Writes name.glb, name.obj (with its material and textures) and name.ply (vertex colours) to `folder`."""
     from suite.io.meshes import save_mesh
 
     paths = [Path(folder) / f"{name}{suffix}" for suffix in (".glb", ".obj", ".ply")]
     for path in paths:
-        save_mesh(path, mesh)
+        save_mesh(path, mesh, maps)
     return paths

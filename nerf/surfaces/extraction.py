@@ -1,5 +1,6 @@
 """The end: a tidy, coloured mesh of a surface or of a signed distance field."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,13 +11,15 @@ from torch import Tensor
 
 from nerf.fields.base import Density, Field
 from nerf.meshing.cleaning import without_degenerate_faces, without_small_parts
-from nerf.meshing.coloring import baked, unwrapped
+from nerf.meshing.coloring import baked
 from nerf.meshing.extraction import UNWRAPPED_FACES
 from nerf.meshing.level import NoSurface
+from nerf.meshing.unwrapping import NoRoom, unwrapped
 from nerf.surfaces.base import Surface
 from nerf.surfaces.sdf import SDFField
 from suite.geometry.mesh import Mesh
 
+log = logging.getLogger(__name__)
 Albedo = Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
 LAYER = 1e-4  # of the radius: colours are asked for on the surface, not in a layer around it
 
@@ -56,16 +59,28 @@ class SurfaceExtractor:
         Raises:
             NoSurface: Nothing is inside.
         """
+        mesh = self.decimated(self.shape(surface))
+        device = next(surface.parameters()).device
+        return colored(mesh, surface.albedo, self.texture, device=device, radius=surface.radius)
+
+    @torch.no_grad()
+    def shape(self, surface: Surface | SDFField) -> Mesh:
+        """All of the tidy surface, on the CPU, without colours.
+
+        Raises:
+            NoSurface: Nothing is inside.
+        """
         if isinstance(surface, Surface):
             mesh = surface.final_shape().to("cpu")
         else:
             mesh = marching_cubes(surface.grid(self.resolution).cpu(), surface.radius)
         if len(mesh.faces) == 0:
             raise NoSurface("The surface is empty: no place has a signed distance below 0. Start it anew.")
-        mesh = without_small_parts(without_degenerate_faces(mesh), self.smallest_part)
-        mesh = mesh.decimated(min(self.faces, UNWRAPPED_FACES) if self.texture else self.faces)
-        device = next(surface.parameters()).device
-        return colored(mesh, surface.albedo, self.texture, device=device, radius=surface.radius)
+        return without_small_parts(without_degenerate_faces(mesh), self.smallest_part)
+
+    def decimated(self, mesh: Mesh) -> Mesh:
+        """With as many faces as are kept."""
+        return mesh.decimated(min(self.faces, UNWRAPPED_FACES) if self.texture else self.faces)
 
 
 def colored(mesh: Mesh, albedo: Albedo, texture: int, *, device: torch.device, radius: float | int) -> Mesh:
@@ -77,7 +92,10 @@ def colored(mesh: Mesh, albedo: Albedo, texture: int, *, device: torch.device, r
     """
     with torch.no_grad():
         if texture:
-            return baked(unwrapped(mesh, texture), PlaceColors(albedo, device, radius), LAYER * radius)
+            try:
+                return baked(unwrapped(mesh, texture), PlaceColors(albedo, device, radius), LAYER * radius)
+            except NoRoom as error:
+                log.warning("%s The colours are kept at the vertices.", error)
         return replace(mesh, vertex_colors=albedo(mesh.vertices.to(device)).cpu())
 
 

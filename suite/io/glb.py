@@ -2,7 +2,7 @@
 
 Written: one mesh with normals, in glTF's axes (+Y up, +Z front; our +Z up, +X front), with its texture, or
 with vertex colours in linear light, as the standard asks (float32: 8 bits would band in the dark). The
-material does not shine and is seen from both sides.
+material is seen from both sides and does not shine, unless its maps say so.
 """
 
 import io
@@ -16,14 +16,16 @@ from suite.geometry.mesh import Mesh
 from suite.geometry.transforms import GLTF_FROM_WORLD
 from suite.geometry.trimesh_bridge import LINEAR_COLORS, linear_from_srgb
 from suite.io.images import to_bytes
+from suite.io.surface_maps import SurfaceMaps, tangents
 
 MAGIC, JSON, BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 FLOAT, UNSIGNED_INT = 5126, 5125
+PACKED = {"KHR_draco_mesh_compression", "EXT_meshopt_compression"}
 VERTICES, INDICES = 34962, 34963  # bufferView targets
 
 
-def glb_bytes(mesh: Mesh) -> bytes:
-    """The content of a .glb file."""
+def glb_bytes(mesh: Mesh, maps: SurfaceMaps | None = None) -> bytes:
+    """The content of a .glb file; `maps` are at the uv of the mesh."""
     moved = mesh.transformed(GLTF_FROM_WORLD).to("cpu")
     blob = _Blob()
     position = moved.vertices.detach().numpy()
@@ -32,16 +34,13 @@ def glb_bytes(mesh: Mesh) -> bytes:
         "NORMAL": blob.accessor(_unit_normals(moved)),
     }
     material = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}, "doubleSided": True}
-    extra = {}
+    pictures = []
     if moved.texture is not None:
         uv = moved.uv.detach() * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, 1.0])  # glTF's v runs down
         attributes["TEXCOORD_0"] = blob.accessor(uv.numpy())
-        material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
-        extra = {
-            "images": [{"bufferView": blob.view(png_bytes(moved.texture)), "mimeType": "image/png"}],
-            "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 10497, "wrapT": 10497}],
-            "textures": [{"source": 0, "sampler": 0}],
-        }
+        pictures = _add_maps(material, moved.texture, maps or SurfaceMaps())
+        if "normalTexture" in material:
+            attributes["TANGENT"] = blob.accessor(tangents(moved).numpy())
     elif moved.vertex_colors is not None:
         attributes["COLOR_0"] = blob.accessor(linear_from_srgb(moved.vertex_colors.detach()).numpy())
     indices = blob.accessor(moved.faces.numpy().astype(np.uint32).reshape(-1))
@@ -54,11 +53,35 @@ def glb_bytes(mesh: Mesh) -> bytes:
         "meshes": [{"primitives": [primitive]}],
         "materials": [material],
         "accessors": blob.accessors,
+        **_textures(pictures, blob),
         "bufferViews": blob.views,
         "buffers": [{"byteLength": len(blob.data)}],
-        **extra,
     }
     return _container(tree, bytes(blob.data))
+
+
+def _add_maps(material: dict, texture: torch.Tensor, maps: SurfaceMaps) -> list[torch.Tensor]:
+    """Names the textures in the material; returns them in the order of their numbers."""
+    pictures, shine = [texture], material["pbrMetallicRoughness"]
+    shine["baseColorTexture"] = {"index": 0}
+    if maps.metallic_roughness is not None:
+        shine |= {"metallicFactor": 1.0, "metallicRoughnessTexture": {"index": len(pictures)}}
+        pictures.append(maps.metallic_roughness)
+    if maps.normal is not None:
+        material["normalTexture"] = {"index": len(pictures)}
+        pictures.append(maps.normal)
+    return pictures
+
+
+def _textures(pictures: list[torch.Tensor], blob: "_Blob") -> dict:
+    """Images, their sampler and textures, in this order."""
+    if not pictures:
+        return {}
+    return {
+        "images": [{"bufferView": blob.view(png_bytes(x)), "mimeType": "image/png"} for x in pictures],
+        "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 10497, "wrapT": 10497}],
+        "textures": [{"source": k, "sampler": 0} for k in range(len(pictures))],
+    }
 
 
 def png_bytes(texture: torch.Tensor) -> bytes:
@@ -132,6 +155,11 @@ def with_exact_colors(data: bytes) -> bytes:
         tree = json.loads(data[20 : 20 + length] if binary else data)
     except (struct.error, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError("it is not glTF, or cut short") from error
+    needed = sorted(set(tree.get("extensionsRequired", [])) & PACKED)
+    if needed:
+        raise ValueError(f"its geometry is packed with {needed[0]}. Export it without compression")
+    if binary and len(data) < struct.unpack("<I", data[8:12])[0]:
+        raise ValueError("it is cut short: copy or download it again")
     for mesh in tree.get("meshes", []):
         for primitive in mesh.get("primitives", []):
             attributes = primitive.get("attributes", {})

@@ -18,7 +18,9 @@ from suite.geometry.mesh import Mesh
 from suite.geometry.transforms import WORLD_FROM_GLTF, Z_UP_FROM_Y_UP
 from suite.geometry.trimesh_bridge import from_trimesh
 from suite.io.glb import glb_bytes, png_bytes, with_exact_colors
+from suite.io.mesh_checks import sound
 from suite.io.paths import existing_file
+from suite.io.surface_maps import SurfaceMaps
 from suite.io.weights import write_atomically
 
 log = logging.getLogger(__name__)
@@ -35,9 +37,10 @@ def load_mesh(path: str | Path, *, axes: str = "auto", color_edge: float = 1 / 6
         color_edge: A scene of several textures becomes vertex colours; its textured parts are first
             subdivided to edges of this times the longest side. See `Mesh.from_trimesh`.
 
+    Polygons become triangles; faces without area or with corners that are not finite are left out.
+
     Raises:
-        UserError: No such file (MissingFile), a format or content that cannot be read, no faces, or vertices
-            that are not finite.
+        UserError: No such file (MissingFile), a format or content that cannot be read, or no usable faces.
     """
     if axes not in ("auto", *AXES):
         raise ValueError(f"load_mesh has axes 'auto', 'world', 'gltf' or 'y_up', not {axes!r}.")
@@ -50,10 +53,8 @@ def load_mesh(path: str | Path, *, axes: str = "auto", color_edge: float = 1 / 6
         scene = _read(path, is_gltf)
         mesh = from_trimesh(scene, color_edge=color_edge, linear_colors=is_gltf)
     except Exception as error:  # trimesh's readers raise whatever they stumble over
-        raise UserError(f"{path} cannot be read as a mesh: {error}") from error
-    broken = int((~torch.isfinite(mesh.vertices)).any(dim=1).sum())
-    if broken:
-        raise UserError(f"{path} has {broken} vertices that are not finite (NaN or infinity).")
+        raise UserError(f"{path} cannot be read as a mesh: {_why(error)}") from error
+    mesh = sound(mesh, str(path))
     _warn_of_lost_textures(path)
     return mesh.transformed(AXES[axes if axes != "auto" else "gltf" if is_gltf else "world"])
 
@@ -67,6 +68,14 @@ def _read(path: Path, is_gltf: bool):
     resolver = trimesh.resolvers.FilePathResolver(str(path))  # finds .mtl, .bin and images beside it
     kind = path.suffix.lower()[1:]
     return trimesh.load_scene(io.BytesIO(data), file_type=kind, resolver=resolver, process=False)
+
+
+def _why(error: Exception) -> str:
+    """What a reader stumbled over, in words, and what to do."""
+    said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    if isinstance(error, KeyError):
+        said = f"it names {said}, which is not there"
+    return f"{said}. Open it in the program that made it and export it again, best as .glb."
 
 
 def _warn_of_lost_textures(path: Path) -> None:
@@ -87,10 +96,13 @@ def _warn_of_lost_textures(path: Path) -> None:
                     log.warning("%s names the texture %s, which is not there.", library, name)
 
 
-def save_mesh(path: str | Path, mesh: Mesh) -> None:
-    """Write .glb, .ply or .obj (with a .mtl and .png of the same name beside it), by the suffix.
+def save_mesh(path: str | Path, mesh: Mesh, maps: SurfaceMaps | None = None) -> None:
+    """Write .glb, .ply or .obj (with a .mtl and .png files of the same name beside it), by the suffix.
 
     Each file is there whole or not at all. Axes and colours: see the module.
+
+    Args:
+        maps: Textures beside the colour, for a mesh with a texture; PLY has no place for them.
 
     Raises:
         ValueError: Another suffix, no faces, or vertices that are not finite.
@@ -103,29 +115,27 @@ def save_mesh(path: str | Path, mesh: Mesh) -> None:
         raise ValueError(f"The mesh for {path.name} has no faces.")
     if not bool(torch.isfinite(mesh.vertices).all()):
         raise ValueError(f"The mesh for {path.name} has vertices that are not finite (NaN or infinity).")
-    writers[path.suffix.lower()](path, mesh)
+    writers[path.suffix.lower()](path, mesh, maps or SurfaceMaps())
 
 
-def _save_glb(path: Path, mesh: Mesh) -> None:
-    write_atomically(path, glb_bytes(mesh))
+def _save_glb(path: Path, mesh: Mesh, maps: SurfaceMaps) -> None:
+    write_atomically(path, glb_bytes(mesh, maps))
 
 
-def _save_ply(path: Path, mesh: Mesh) -> None:
+def _save_ply(path: Path, mesh: Mesh, _: SurfaceMaps) -> None:
     mesh = mesh if mesh.texture is None else mesh.with_vertex_colors()
     normals = mesh.normals is not None
     write_atomically(path, mesh.to_trimesh().export(file_type="ply", vertex_normal=normals))
 
 
-def _save_obj(path: Path, mesh: Mesh) -> None:
+def _save_obj(path: Path, mesh: Mesh, maps: SurfaceMaps) -> None:
     lines = ["# +Z up, +X front"]
     rows = mesh.vertices.detach().cpu().numpy()
     if mesh.texture is None and mesh.vertex_colors is not None:  # "v x y z r g b", as most programs read it
         rows = np.concatenate([rows, mesh.vertex_colors.detach().cpu().numpy()], axis=1)
     corner = "{0}"
     if mesh.texture is not None:
-        write_atomically(path.with_suffix(".png"), png_bytes(mesh.texture))
-        material = f"newmtl surface\nKd 1 1 1\nKs 0 0 0\nmap_Kd {path.stem}.png\n"
-        write_atomically(path.with_suffix(".mtl"), material)
+        _save_material(path, mesh.texture, maps)
         lines += [f"mtllib {path.stem}.mtl", "usemtl surface"]
     lines += _rows("v", rows)
     if mesh.texture is not None:
@@ -137,6 +147,21 @@ def _save_obj(path: Path, mesh: Mesh) -> None:
     face = f"f {corner} {corner.replace('0', '1')} {corner.replace('0', '2')}"
     lines += [face.format(*row) for row in (mesh.faces.cpu() + 1).tolist()]
     write_atomically(path, "\n".join(lines) + "\n")
+
+
+def _save_material(path: Path, texture: torch.Tensor, maps: SurfaceMaps) -> None:
+    """The .mtl beside an OBJ, with the PBR extension's map_Pr, map_Pm and norm where there are maps."""
+    pictures = {"map_Kd": ("", texture)}
+    if maps.metallic_roughness is not None:
+        rough, metal = (maps.metallic_roughness[k].expand(3, -1, -1) for k in (1, 2))
+        pictures |= {"map_Pr": ("_roughness", rough), "map_Pm": ("_metallic", metal)}
+    if maps.normal is not None:
+        pictures["norm"] = ("_normal", maps.normal)
+    lines = ["newmtl surface", "Kd 1 1 1", "Ks 0 0 0"]
+    for key, (name, picture) in pictures.items():
+        write_atomically(path.with_name(f"{path.stem}{name}.png"), png_bytes(picture))
+        lines.append(f"{key} {path.stem}{name}.png")
+    write_atomically(path.with_suffix(".mtl"), "\n".join(lines) + "\n")
 
 
 def _rows(key: str, rows: np.ndarray) -> list[str]:

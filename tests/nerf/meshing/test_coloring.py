@@ -6,7 +6,8 @@ import pytest
 import torch
 import trimesh
 
-from nerf.meshing.coloring import baked, surface_albedo, unwrapped, with_colored_vertices
+from nerf.meshing.coloring import baked, surface_albedo, with_colored_vertices
+from nerf.meshing.unwrapping import unwrapped
 from suite.geometry.cameras import orbit_path
 from suite.geometry.mesh import Mesh, sample_texture
 from suite.geometry.rasterizer import rasterize, render_mesh
