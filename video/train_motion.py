@@ -1,4 +1,4 @@
-"""`suite train_motion`: motion modules for a frozen image prior (AnimateDiff's second stage, arXiv:2307.04725, Sec. 4.2).
+"""`suite train_motion`: motion modules for a frozen image prior (AnimateDiff, arXiv:2307.04725, Sec. 4.2).
 
 captioned clips -> noise -> image prior (+ domain adapter) with motion modules between its layers -> loss
 """

@@ -1,6 +1,6 @@
-"""Camera moves by crops: what a clip would look like had the camera panned, zoomed or rolled (AnimateDiff, Sec. 4.3).
+"""Camera moves by crops: a clip as if the camera had panned, zoomed or rolled (AnimateDiff, Sec. 4.3).
 
-A window of side s (in pictures of side 1) moves over each frame, its progress p going from 0 at the first to 1 at the last.
+A window of side s (in pictures of side 1) moves over the frames; its progress p is 0 at the first and 1 at the last.
 
     pan, tilt    the window goes from one border to the other: (1 - s) in all; panning left, what is seen goes right
     zoom         its side goes from 1 to s, or back
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from suite.errors import UserError
 
 Window = tuple[float, float, float, float]
-"""Its centre (x right, y down; the picture is [-1, 1]^2), half its side, and how far it is turned (clockwise, radians)."""
+"""Its centre (x right, y down; the picture is [-1, 1]^2), half its side, how far it is turned (clockwise, radians)."""
 
 
 def _slide(dx: float, dy: float) -> Callable[[float, float], Window]:

@@ -1,0 +1,174 @@
+"""The three trainings of AnimateDiff: the loss, accumulation, resuming, files and the commands."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from suite.errors import UserError
+from suite.rng import generator
+from tests.video.motion.originals import random_original
+from video.motion.files import load, load_lora
+from video.motion.sources import ClipData
+from video.motion.training import Recipe
+from video.motion_prior import MotionPrior
+from video.train_domain_adapter import TrainDomainAdapter
+from video.train_motion import TrainMotion
+from video.train_motion_lora import TrainMotionLora
+
+RECIPE = (
+    "recipe.batch=4 recipe.accumulate=2 recipe.pool=2 recipe.half=false recipe.optimizer=adamw recipe.lr=0.01"
+)
+
+
+def training(prior, videos, *, steps: int = 4, frames: int = 2, **recipe) -> TrainMotion:
+    options = dict(batch=4, pool=2, half=False, drop=0.0) | recipe
+    return TrainMotion(
+        prior=prior, clips=ClipData(videos=str(videos), frames=frames), recipe=Recipe(**options), steps=steps
+    )
+
+
+@pytest.mark.parametrize("family", ["sd15", "sd21_v"])
+def test_accumulated_halves_are_the_whole(family, tiny_prior, videos):
+    """Two halves leave the gradient of the full batch, with and without checkpointing; the loss shown is the mean."""
+    found = []
+    for accumulate, checkpointing in ((1, False), (2, False), (2, True)):
+        task = training(tiny_prior(family), videos, accumulate=accumulate, checkpointing=checkpointing)
+        for module in task.training.learning.transformers().values():
+            torch.nn.init.eye_(module.proj_out.weight)  # so that every layer has a gradient
+        loss = task.loss(0, generator(0, 0, "step"))
+        loss.backward()
+        found.append((loss.detach(), [p.grad for p in task.training.learning.parameters()]))
+    for loss, gradients in found[1:]:
+        torch.testing.assert_close(loss, found[0][0], atol=1e-6, rtol=1e-5)
+        for gradient, whole in zip(gradients, found[0][1]):
+            assert whole.abs().max() > 0
+            torch.testing.assert_close(gradient, whole, atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["sd15", "sd21_v"])
+def test_the_perfect_answer_has_no_loss(family, tiny_prior, videos, monkeypatch):
+    """A network that answers eps (or v) of each clip's own time gives 0; t is one a clip."""
+    task, image = training(tiny_prior(family), videos), tiny_prior(family)
+    clips, _ = task.pool.draw(0, generator(0, 0, "clips"))
+    noise, condition = task.prepare(clips, ["a red car"] * 4, generator(0, 0, "noise"))
+    truth = noise.eps if image.kind == "epsilon" else noise.alpha * noise.eps - noise.sigma * noise.x_0
+
+    def network(x_t, t, condition):
+        assert torch.equal(t, noise.t.repeat_interleave(2)) and len(condition) == 8
+        return truth.unflatten(1, (2, 4)).flatten(0, 1)
+
+    monkeypatch.setattr(image, "network", network)
+    assert float(task.part_loss(task.video(task.training.learning), noise, condition)) < 1e-9
+    truth = torch.zeros_like(truth)
+    assert float(task.part_loss(task.video(task.training.learning), noise, condition)) > 0.1
+
+
+def killed_and_resumed(command, monkeypatch, task: type, line: str, product: str) -> None:
+    """Runs to the end, and elsewhere dies after two steps and goes on: the same product, bit for bit."""
+    whole = command(f"{line} out=whole")
+    assert whole.status == 0, whole.errors
+
+    def die(self, step: int) -> None:
+        plain(self, step)
+        if step == 2:
+            raise RuntimeError("killed")
+
+    plain = task.after_step
+    with monkeypatch.context() as patch:
+        patch.setattr(task, "after_step", die)
+        assert command(f"{line} out=parts").status == 1
+    parts = command(f"{line} out=parts")
+    assert parts.status == 0, parts.errors
+    one, other = (load_file(outcome.directory / product) for outcome in (whole, parts))
+    assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_motion_modules_are_trained_resumed_and_saved(command, tiny_folder, tiny_prior, videos, monkeypatch):
+    """`suite train_motion`: what it saves moves frames, in the original's and in diffusers' format alike."""
+    line = (
+        f"train_motion prior=sd15 prior.path={tiny_folder('sd15')} clips.videos={videos} clips.frames=2 steps=4 "
+        f"{RECIPE} save_every='2 steps' previews=1 device=cpu"
+    )
+    killed_and_resumed(command, monkeypatch, TrainMotion, line, "motion.safetensors")
+    run = command(f"{line} out=whole").directory
+    assert (run / "images" / "samples_000004.png").exists()
+    motion, folder = load(str(run / "motion.safetensors")), load(str(run / "motion"))
+    for key, value in motion.adapter.state_dict().items():
+        assert torch.equal(value, folder.adapter.state_dict()[key])
+    image = tiny_prior("sd15")
+    x, t = torch.randn(1, 2, 4, 8, 8, generator=generator(0, 0, "x")), torch.tensor([0.5])
+    trained, plain = (
+        MotionPrior(image, m).predict(x, t, image.embed(["a red car"])).raw for m in (motion, None)
+    )
+    assert (trained - plain).abs().max() > 1e-4
+
+
+def test_a_domain_adapter_is_trained_resumed_and_saved(command, tiny_folder, tiny_prior, videos, monkeypatch):
+    """`suite train_domain_adapter`: alpha is multiplied in; both files hold the same change."""
+    line = (
+        f"train_domain_adapter prior=sd15 prior.path={tiny_folder('sd15')} clips.videos={videos} steps=4 rank=2 "
+        f"alpha=0.5 {RECIPE} save_every='2 steps' previews=1 device=cpu"
+    )
+    killed_and_resumed(command, monkeypatch, TrainDomainAdapter, line, "domain_adapter.safetensors")
+    run = command(f"{line} out=whole").directory
+    original, peft = (
+        load_lora(str(run / f"domain_adapter{name}.safetensors")) for name in ("", "_diffusers")
+    )
+    assert not original.of_motion and original.rank == 2
+    for target, (down, up) in original.pairs().items():
+        assert torch.equal(peft.pairs()[target][0], down) and torch.equal(peft.pairs()[target][1], up)
+    assert any(up.abs().max() > 0 for _, up in original.pairs().values())
+    line = line.replace("train_domain_adapter", "train_motion").replace("rank=2 alpha=0.5", "clips.frames=2")
+    with_it = command(f"{line} domain_adapter=whole/domain_adapter.safetensors")
+    assert with_it.status == 0, with_it.errors
+
+
+def test_a_motion_lora_is_trained_resumed_and_saved(command, tiny_folder, videos, monkeypatch, tmp_path):
+    """`suite train_motion_lora` on a module in the original's layout, of clips as a zooming camera sees them."""
+    save_file(random_original(), tmp_path / "mm.safetensors")
+    line = (
+        f"train_motion_lora prior=sd15 prior.path={tiny_folder('sd15')} motion.path={tmp_path / 'mm.safetensors'} "
+        f"clips.videos={videos} clips.frames=2 camera=zoom_in steps=4 rank=2 {RECIPE} save_every='2 steps' "
+        "previews=1 device=cpu"
+    )
+    killed_and_resumed(command, monkeypatch, TrainMotionLora, line, "motion_lora.safetensors")
+    run = command(f"{line} out=whole").directory
+    lora = load_lora(str(run / "motion_lora.safetensors"))
+    assert lora.of_motion and lora.rank == 2 and any(up.abs().max() > 0 for _, up in lora.pairs().values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch": 0}, "batch, accumulate, reuse and pool must be positive, got 0, 1, 4 and 64"),
+        ({"accumulate": 3}, "accumulate=3 does not divide batch=8"),
+        ({"optimizer": "sgd"}, "optimizer='sgd' is not one of: muon, adamw"),
+        ({"drop": 1.5}, "A recipe needs lr > 0, 0 <= drop <= 1, .* drop=1.5"),
+    ],
+)
+def test_recipes_that_cannot_be(options, message):
+    """Counts are positive and fit, shares are shares."""
+    with pytest.raises(UserError, match=message):
+        Recipe(**options)
+
+
+def test_options_that_do_not_fit_each_other(tiny_prior, videos, tmp_path):
+    """Each stage says what it needs before anything is trained."""
+    prior, recipe, clips = tiny_prior("sd15"), Recipe(batch=2, pool=1), ClipData(videos=str(videos), frames=2)
+    with pytest.raises(
+        UserError, match="40 frames are more than the 32 positions of the motion module in training"
+    ):
+        TrainMotion(prior=prior, clips=ClipData(videos=str(videos), frames=40), recipe=recipe)
+    with pytest.raises(UserError, match="steps must be positive, got 0"):
+        TrainMotion(prior=prior, clips=clips, recipe=recipe, steps=0)
+    with pytest.raises(UserError, match="learns from single frames: type clips.frames=1, not 2"):
+        TrainDomainAdapter(prior=prior, clips=clips, recipe=recipe)
+    still = ClipData(videos=str(videos), frames=1)
+    with pytest.raises(UserError, match="alpha must be positive, got 0"):
+        TrainDomainAdapter(prior=prior, clips=still, recipe=recipe, alpha=0.0)
+    save_file(random_original(), tmp_path / "mm.safetensors")
+    motion = load(str(tmp_path / "mm.safetensors"))
+    with pytest.raises(UserError, match="alpha must be positive, got -1"):
+        TrainMotionLora(prior=prior, motion=motion, clips=clips, recipe=recipe, alpha=-1.0)
+    with pytest.raises(UserError, match="camera='spin' is not one of"):
+        TrainMotionLora(prior=prior, motion=motion, clips=clips, recipe=recipe, camera="spin")
