@@ -149,7 +149,10 @@ def _face(limbs: dict[str, Tensor], points: Tensor, index: dict[tuple[str, str],
     else:
         up = neck - (limbs["left_hip"] + limbs["right_hip"]) / 2
         tip = base + torch.nn.functional.normalize(up, dim=-1) * 0.8 * left.norm(dim=-1, keepdim=True)
-    up, middle = torch.nn.functional.normalize(tip - base, dim=-1), (base + tip) / 2
+    up, middle = (
+        torch.nn.functional.normalize(tip - base, dim=-1),
+        base + 0.42 * (tip - base),
+    )  # hair is above
     left = torch.nn.functional.normalize(left - (left * up).sum(-1, keepdim=True) * up, dim=-1)
     radius = (tip - base).norm(dim=-1, keepdim=True) / 2
     ahead = torch.linalg.cross(left, up)

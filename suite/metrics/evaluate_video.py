@@ -1,0 +1,273 @@
+"""The task that measures videos: by themselves, against a reference, or a folder of them against another folder."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from suite.errors import UserError
+from suite.io.images import contact_sheet, write_image
+from suite.io.poses import read_poses
+from suite.io.video_readers import PICTURES
+from suite.io.videos import VideoFile, shown_at, write_video
+from suite.metrics.flow import consistent, strength, tvl1_flow, warped
+from suite.metrics.frechet import RandomVideoFeatures, frechet_distance
+from suite.metrics.videos import (
+    dynamic_degree,
+    flicker,
+    frame_psnr,
+    frame_ssim,
+    judge_features,
+    pose_error,
+    smoothness_errors,
+    subject_consistency,
+    warping_error,
+)
+from suite.progress import Progress
+from suite.run import Run
+from suite.task import Task
+from suite.types import Images
+
+VIDEOS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".gif", ".webp")
+CHUNK = 16  # frames: what is in memory at once
+FEATURED = 64  # frames of a video that the Frechet distance looks at
+PLAYED = 240  # frames of the video that the report plays
+STAND_INS = {
+    "not comparable with published numbers": "flow is TV-L1 (VBench: RAFT), frames are interpolated by it (AMT), features "
+    "are the toyworld judge's (DINO), those of the Frechet distance random (FVD: I3D)"
+}
+
+
+class EvaluateVideo(Task):
+    """Measures of a video, after VBench's definitions; see `suite.metrics.videos` for the formulae.
+
+    Args:
+        video: The file, a folder of pictures, or a folder of videos.
+        reference: What it should show, frame by frame: PSNR and SSIM. For a folder of videos a folder of true ones:
+            the Frechet distance; files of the same name are compared frame by frame.
+        poses: Joints found in the video (COCO or OpenPose JSON), to be compared with `reference_poses`.
+        reference_poses: The joints that were commanded.
+        fps: Both are first sampled at this rate; 0 takes every frame.
+        count: At most so many frames; 0 is all.
+    """
+
+    reruns = True
+
+    def __init__(
+        self,
+        *,
+        video: str,
+        reference: str = "",
+        poses: str = "",
+        reference_poses: str = "",
+        fps: float = 0.0,
+        count: int = 0,
+    ) -> None:
+        if fps < 0 or count < 0:
+            raise UserError(f"fps and count must not be negative, got fps={fps} and count={count}.")
+        if bool(poses) != bool(reference_poses):
+            raise UserError(
+                "Poses are compared with each other: type both poses=FILE and reference_poses=FILE."
+            )
+        self.video, self.reference, self.fps, self.count = video, reference, fps, count
+        self.poses, self.reference_poses = poses, reference_poses
+
+    def run(self, run: Run) -> None:
+        videos, references = listed(self.video), listed(self.reference) if self.reference else []
+        several = len(videos) > 1 or videos[0] != Path(self.video).expanduser()
+        rows = [self.measured(path, partner(path, references, several), run) for path in videos]
+        measures: dict[str, Any] = means(rows)
+        if several and references:
+            measures["frechet_video_distance_random_features"] = self.frechet(videos, references)
+        if self.poses:
+            measures |= self.pose_measures()
+        measures["notes"] = STAND_INS | self.missing(several, bool(references))
+        for name, line in measures["notes"].items():
+            run.log.info("%s: %s", name, line)
+        if several:
+            measures["videos"] = [{"video": p.name} | row for p, row in zip(videos, rows)]
+        self.show(videos[0], partner(videos[0], references, several), run)
+        run.write_report(measures)
+
+    def measured(self, path: Path, reference: Path | None, run: Run) -> dict[str, float]:
+        """The measures of one video; its frames are read in chunks."""
+        file, indices = self.opened(path)
+        height, width = file.size
+        totals: dict[str, list[Tensor]] = {}
+        features, first = [], 0
+        truth = self.matching(path, file, len(indices), reference) if reference else None
+        with Progress(run, len(indices)) as progress:
+            for frames in chunks(file, indices):
+                found = chunk_measures(frames)
+                if truth is not None:
+                    other = next(truth)
+                    found |= {"psnr": frame_psnr(frames, other), "ssim": frame_ssim(frames, other)}
+                new = frames if not features else frames[1:]
+                features.append(judge_features(new))
+                for name, values in found.items():
+                    skip = 1 if first and name in ("psnr", "ssim") else 0  # the frame that two chunks share
+                    totals.setdefault(name, []).append(values[skip:])
+                first += len(frames) - 1
+                progress.update(
+                    min(first, len(indices) - 1),
+                    {"flicker": float(found["flicker"].mean()) if len(frames) > 1 else 0.0},
+                )
+        values = {name: torch.cat(parts) for name, parts in totals.items()}
+        return summary(values, torch.cat(features), file, len(indices), (height, width))
+
+    def opened(self, path: Path) -> tuple[VideoFile, list[int]]:
+        """A video, and the numbers of the frames that are wanted."""
+        file = VideoFile(path)
+        indices = (
+            shown_at(file.times, file.duration, self.fps).tolist() if self.fps else list(range(len(file)))
+        )
+        return file, indices[: self.count or None]
+
+    def matching(self, path: Path, file: VideoFile, count: int, reference: Path) -> Iterator[Images]:
+        """The reference's frames in the same chunks."""
+        other, indices = self.opened(reference)
+        if len(indices) != count or other.size != file.size:
+            here, there = (
+                f"{n} frames of {s[1]} x {s[0]} pixels"
+                for n, s in ((count, file.size), (len(indices), other.size))
+            )
+            most = min(count, len(indices))
+            raise UserError(
+                f"{path.name} has {here} and its reference {there}: they are compared frame by frame. "
+                + (
+                    f"Type count={most}, or fps=N to bring both to one rate."
+                    if other.size == file.size
+                    else "Resize one of them."
+                )
+            )
+        return chunks(other, indices)
+
+    def frechet(self, videos: Sequence[Path], references: Sequence[Path]) -> float:
+        """Between the two folders."""
+        if min(len(videos), len(references)) < 2:
+            raise UserError("The Frechet distance is between two folders of at least two videos each.")
+        extractor = RandomVideoFeatures()
+        sets = [[self.features(path, extractor) for path in paths] for paths in (videos, references)]
+        return frechet_distance(*(torch.cat(part) for part in sets))
+
+    def features(self, path: Path, extractor: RandomVideoFeatures) -> Tensor:
+        """Of a video's first frames."""
+        file, indices = self.opened(path)
+        return extractor(file.read(indices[:FEATURED])[None])
+
+    def pose_measures(self) -> dict[str, float]:
+        """Distance and PCK."""
+        found, wanted = read_poses(self.poses), read_poses(self.reference_poses)
+        if len(found) != len(wanted) or found.points.shape[-1] != 2 or wanted.points.shape[-1] != 2:
+            raise UserError(
+                f"Poses are compared in the pixels of the same frames: {self.poses} has {len(found)} frames, "
+                f"{self.reference_poses} {len(wanted)}."
+            )
+        error = pose_error(
+            found.points, wanted.points, confidence=found.confidence, wanted_confidence=wanted.confidence
+        )
+        return {"pose_pck": error.pck, "pose_distance": error.distance, "pose_missing": error.missing}
+
+    def missing(self, several: bool, referenced: bool) -> dict[str, str]:
+        """What has not been measured, and what to type for it."""
+        lines = {
+            "psnr, ssim": "" if referenced else "need a true video: type reference=FILE",
+            "frechet video distance": ""
+            if several and referenced
+            else "needs folders: video=FOLDER reference=FOLDER",
+            "pose error": "" if self.poses else "needs joints: type poses=FILE reference_poses=FILE",
+        }
+        return {name: line for name, line in lines.items() if line}
+
+    def show(self, path: Path, reference: Path | None, run: Run) -> None:
+        """Frames of the (first) video in a row, the reference's under them; and the video to play."""
+        file, indices = self.opened(path)
+        chosen = [indices[k * (len(indices) - 1) // 7] for k in range(8)] if len(indices) > 8 else indices
+        rows, labels = [file.read(chosen)], [f"frame {k}" for k in chosen]
+        if reference is not None:
+            other, numbers = self.opened(reference)
+            rows.append(other.read([numbers[indices.index(k)] for k in chosen]))
+            labels += ["reference"] * len(chosen)
+        write_image(
+            run.path("images", "contact_sheet.png"), contact_sheet(torch.cat(rows), len(chosen), labels)
+        )
+        write_video(run.path("videos", "video.mp4"), file.read(indices[:PLAYED]), self.fps or file.fps)
+
+
+def listed(given: str) -> list[Path]:
+    """The videos of a folder; else the file or folder of pictures itself."""
+    path = Path(given).expanduser()
+    if not path.is_dir() or any(
+        p.suffix.lower() in PICTURES and p.suffix.lower() != ".webp" for p in path.iterdir()
+    ):
+        return [path]
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEOS)
+    if not found:
+        raise UserError(f"The folder {path} holds neither videos ({', '.join(VIDEOS)}) nor pictures.")
+    return found
+
+
+def partner(path: Path, references: Sequence[Path], several: bool) -> Path | None:
+    """The reference of a video: the only one there is, or in a folder the one of the same name."""
+    if not several:
+        return references[0] if references else None
+    return next((other for other in references if other.stem == path.stem), None)
+
+
+def chunks(file: VideoFile, indices: Sequence[int]) -> Iterator[Images]:
+    """The wanted frames in runs of an odd length, of which neighbours share one frame: every pair and every triple
+    about an odd frame is in exactly one run."""
+    for begin in range(0, max(len(indices) - 1, 1), CHUNK):
+        yield file.read(indices[begin : begin + CHUNK + 1])
+
+
+def chunk_measures(frames: Images) -> dict[str, Tensor]:
+    """One number a pair of frames: flicker, warping error and its visible share, strength of motion; one a triple:
+    smoothness."""
+    if len(frames) < 2:
+        return {"flicker": torch.zeros(0)}
+    there, back = tvl1_flow(frames[:-1], frames[1:]), tvl1_flow(frames[1:], frames[:-1])
+    visible = consistent(there, back)
+
+    def halfway(before: Images, after: Images) -> Images:
+        """Between even frames by the flow of the pairs on the way: half of the sum of both."""
+        n = len(before)
+        ahead = there[0 : 2 * n : 2] + warped(there[1 : 2 * n : 2], there[0 : 2 * n : 2])
+        behind = back[1 : 2 * n : 2] + warped(back[0 : 2 * n : 2], back[1 : 2 * n : 2])
+        return (warped(before, 0.5 * behind) + warped(after, 0.5 * ahead)) / 2
+
+    return {
+        "flicker": flicker(frames),
+        "warping_error": warping_error(frames, there, visible),
+        "strength": strength(there),
+        "roughness": smoothness_errors(frames, halfway) if len(frames) > 2 else torch.zeros(0),
+    }
+
+
+def summary(
+    values: dict[str, Tensor], features: Tensor, file: VideoFile, count: int, size: tuple[int, int]
+) -> dict[str, float]:
+    """Means over the frames; what needs more frames than there are is left out."""
+    found: dict[str, float] = {"frames": count, "fps": file.fps, "height": size[0], "width": size[1]}
+    if count > 1:
+        found |= {
+            "flicker": float(values["flicker"].mean()),
+            "temporal_flickering": 1 - float(values["flicker"].mean()),
+            "warping_error": float(values["warping_error"].mean()),
+            "motion_strength_pixels": float(values["strength"].mean()),
+            "dynamic_degree": dynamic_degree(values["strength"], *size),
+            "subject_consistency_judge": subject_consistency(features),
+        }
+    if count > 2:
+        found["motion_smoothness"] = 1 - float(values["roughness"].mean())
+    if "psnr" in values:
+        found |= {"psnr": float(values["psnr"].clamp(max=100).mean()), "ssim": float(values["ssim"].mean())}
+    return found
+
+
+def means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Of each measure over the videos that have it."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return {n: sum(row[n] for row in rows if n in row) / sum(n in row for row in rows) for n in names}
