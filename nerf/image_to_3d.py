@@ -7,6 +7,7 @@ is wrong, told the picture and how the camera has moved. A text prior may have a
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from nerf.lights import Shading
 from nerf.products import Products
 from nerf.reference_losses import ReferenceLosses
 from nerf.refine_mesh import RefineMesh
+from nerf.registration import Registration
 from nerf.regularizers.base import Regularizer
 from nerf.renderers.base import Renderer
 from nerf.view_truth import ViewTruth
@@ -139,6 +141,9 @@ class ImageTo3D(FieldDistillation):
         self.losses, self.view_weight = reference or ReferenceLosses(), as_schedule(view_weight)
         self.views, self.elevation_deg = views or ViewTruth(), elevation_deg
         self.picture = (picture or Picture())(prior, image=image, scene=scene, elevation_deg=elevation_deg)
+        self.registration = Registration(
+            rate=0.1 if image else 0.0
+        )  # toyworld's are where they are said to be
         self.found: dict[str, float] = {}
         self.look_at(self.picture)
 
@@ -180,7 +185,9 @@ class ImageTo3D(FieldDistillation):
         """The reference losses of a rendering from the picture's camera."""
         picture = self.compared.to(self.device)
         normals = self.losses.wants_normals(picture, progress)
-        rendering = self.rendered(picture.camera, lighting=None, normals=normals, generator=generator)
+        camera = self.registration.camera(picture.camera)
+        rendering = self.rendered(camera, lighting=None, normals=normals, generator=generator)
+        self.registration.note(rendering.opacity, picture.mask)
         terms = self.losses(rendering, picture, progress)
         for name, value in terms.items():
             self.log(name, value)
@@ -188,7 +195,8 @@ class ImageTo3D(FieldDistillation):
 
     def made(self, run: Run, *, folder: str = "") -> dict:
         """The products, and images/beside_truth.png: renderings beside the picture and beside true views."""
-        measures, shown = self.views(self.picture, self.field, self.renderer)
+        camera = self.registration.camera(self.picture.camera)
+        measures, shown = self.views(replace(self.picture, camera=camera), self.field, self.renderer)
         write_image(run.path(folder, "images", "beside_truth.png"), contact_sheet(*shown))
         return self.found | measures | super().made(run, folder=folder)
 

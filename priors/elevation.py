@@ -6,7 +6,8 @@ elevation places the same silhouettes elsewhere. Only at the right one do they b
     hull(e)  = the part of space that lies in every view's silhouette, the cameras placed from elevation e
     score(e) = mean over views of |silhouette seen of the hull and in the view| / |in either|
 
-The hull is within every silhouette by construction; what silhouettes have beyond it, no shape explains. Spheres, and
+The picture's own silhouette is asked of the prior too: framed by its outline, it is not where the others are. The hull
+is within every silhouette by construction; what silhouettes have beyond it, no shape explains. Spheres, and
 what is nearly one, fit at any elevation: then the scores hardly differ, and nothing is claimed. (One-2-3-45, Liu et
 al. 2023, arXiv:2306.16928, compares points that are matched between four such views; silhouettes need no matcher.)
 """
@@ -66,7 +67,7 @@ def estimate_elevation(
         texts: What the picture shows, for priors that want to know.
         steps, scale: Of sampling the views.
     """
-    offsets = [(a, 0) for a in AZIMUTHS] + [(a, ABOVE) for a in ABOVE_AT]
+    offsets = [(0, 0)] + [(a, 0) for a in AZIMUTHS] + [(a, ABOVE) for a in ABOVE_AT]
     told = "polar" in getattr(prior, "pose", "radius")
     masks, scores = None, {}
     for elevation in candidates:
@@ -74,10 +75,9 @@ def estimate_elevation(
             shown = reference.at_elevation(float(elevation if told else FALLBACK_DEG))
             wanted = _moved(shown.camera, offsets)
             images = sampled_views(prior, shown, wanted, texts, seed=seed, steps=steps, scale=scale)
-            masks = torch.cat([reference.mask.cpu(), silhouettes(images)])
-        camera = reference.at_elevation(float(elevation)).camera.to("cpu")
-        cameras = Cameras.cat([camera, _moved(camera, offsets)])
-        scores[int(elevation)] = agreement(masks, cameras)
+            masks = silhouettes(images)
+        camera = reference.at_elevation(float(elevation)).camera
+        scores[int(elevation)] = agreement(masks, _moved(camera, offsets))
     return judged(scores)
 
 

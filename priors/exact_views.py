@@ -144,7 +144,10 @@ class ExactViews(Prior):
 
     def encode(self, images: Images) -> Latents:
         """2 images - 1, resized to the prior's size (bilinear, antialiased)."""
-        return self._resized(images, self.resolution) * 2 - 1
+        size = (self.resolution, self.resolution)
+        if tuple(images.shape[-2:]) != size:
+            images = torch.nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
+        return images * 2 - 1
 
     def decode(self, latents: Latents) -> Images:
         """(latents + 1) / 2, clipped to [0, 1]."""
@@ -195,11 +198,6 @@ class ExactViews(Prior):
             width=self.resolution,
         )
         return rgba(self.surfaces[name], true)
-
-    def _resized(self, images: Images, size: int) -> Images:
-        if tuple(images.shape[-2:]) == (size, size):
-            return images
-        return torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
 
 
 def recognised(surface: Surface, image: Images, reference: Cameras) -> Seen:

@@ -71,4 +71,4 @@ def test_a_pictures_elevation_is_found(told):
     before = prior.evaluations
     found = estimate_elevation(prior, picture, steps=1, scale=1.0, candidates=(5, 20, 30, 45))
     assert found.reliable and abs(found.elevation_deg - 32) < 6
-    assert prior.evaluations - before == (4 if told else 1) * (len(AZIMUTHS) + len(ABOVE_AT))
+    assert prior.evaluations - before == (4 if told else 1) * (1 + len(AZIMUTHS) + len(ABOVE_AT))
