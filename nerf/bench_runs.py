@@ -140,7 +140,7 @@ class BenchOfRuns(Task):
 
     def write(self, rows: Sequence[Row], run: Run) -> None:
         """table.md, table.json and a sheet of every run's picture, so far."""
-        given = {"experiment": getattr(self, "experiment", ""), "overrides": self.overrides}
+        given = {"setting": getattr(self, "setting", ""), "overrides": self.overrides}
         asked = "".join(f" {name}={shlex.quote(value)}" for name, value in given.items() if value)
         command = f"suite bench {self.task} seed={run.seed}{asked}"
         lines = [*table(rows, self.columns), "", *(f"* {x}" for x in self.verdicts(rows))]

@@ -52,7 +52,7 @@ class Closeups:
         target = places.detach()[(u[1] * len(places)).long().clamp_max(len(places) - 1)].to(u)
         zoom = self.zoom[0] + (self.zoom[1] - self.zoom[0]) * u[2]
         fov = 2 * torch.rad2deg(torch.atan(torch.tan(torch.deg2rad(cameras.fov_deg) / 2) / zoom))
-        turned = look_at(cameras.position, target, torch.tensor([0.0, 0, 1]).to(u))
+        turned = look_at(cameras.position, target, torch.tensor([0.0, 0, 1]).to(u).expand(n, 3))
         return replace(
             cameras,
             world_from_camera=torch.where(close[:, None, None], turned, cameras.world_from_camera),

@@ -14,6 +14,7 @@ In light of 1 all around, both show 1 for white dielectrics and A + B for white 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -73,13 +74,15 @@ class EnvironmentLight(nn.Module):
                 f"EnvironmentLight needs exposure > 0 and samples >= 1, got {exposure}, {samples}."
             )
         self.method, self.samples, self.turns = method, samples, turns
-        self.set_radiance(environment(map, exposure=exposure))
+        self._set_maps(*_maps_of(map, float(exposure)))
 
     def set_radiance(self, radiance: Radiance) -> None:
         """Take another map, of any size."""
-        levels = [radiance, *(prefiltered(radiance, k / (LEVELS - 1)) for k in range(1, LEVELS))]
-        self.register_buffer("levels", _bordered(torch.stack(levels, dim=1)), persistent=False)
-        self.register_buffer("matte", _bordered(irradiance(radiance)[:, None]), persistent=False)
+        self._set_maps(*_prepared(radiance))
+
+    def _set_maps(self, levels: Float[Tensor, "3 l h w"], matte: Float[Tensor, "3 1 h w"]) -> None:
+        self.register_buffer("levels", levels, persistent=False)
+        self.register_buffer("matte", matte, persistent=False)
         self.register_buffer("table", energy_table(), persistent=False)
 
     def radiance(self, towards: Float[Tensor, "n 3"], roughness: Float[Tensor, " n"]) -> Float[Tensor, "n 3"]:
@@ -152,6 +155,18 @@ class EnvironmentLight(nn.Module):
         if generator is None or not self.turns:
             return None
         return 2 * torch.pi * torch.rand(count, generator=generator, device=generator.device)
+
+
+@lru_cache(maxsize=4)
+def _maps_of(name: str, exposure: float) -> tuple[Float[Tensor, "3 l h w"], Float[Tensor, "3 1 h w"]]:
+    """Of an environment by name, kept: they take a second."""
+    return _prepared(environment(name, exposure=exposure))
+
+
+def _prepared(radiance: Radiance) -> tuple[Float[Tensor, "3 l h w"], Float[Tensor, "3 1 h w"]]:
+    """The light for each level of roughness, and for matte surfaces, with borders."""
+    levels = [radiance, *(prefiltered(radiance, k / (LEVELS - 1)) for k in range(1, LEVELS))]
+    return _bordered(torch.stack(levels, dim=1)), _bordered(irradiance(radiance)[:, None])
 
 
 def prefiltered(radiance: Radiance, roughness: float) -> Radiance:

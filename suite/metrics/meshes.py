@@ -79,7 +79,7 @@ class MeshReport:
             parts.append(f"volume {self.volume:.3g}")
         if self.texels is not None:
             low, middle, high = self.texels.texels_min, self.texels.texels_median, self.texels.texels_max
-            parts.append(f"{low:.0f} / {middle:.0f} / {high:.0f} texels a unit (least / median / most)")
+            parts.append(f"{low:.3g} / {middle:.3g} / {high:.3g} texels a unit (least / median / most)")
             parts.append(f"{self.texels.texture_unused:.0%} of the texture unused")
         return ", ".join(parts)
 

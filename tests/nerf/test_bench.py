@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nerf.bench import BenchTextTo3D, Row, group_of, summary, table, verdicts
+from nerf.bench import PAIRS, BenchTextTo3D, compared
+from nerf.bench_runs import Row, group_of, table
 from nerf.bench_speed import BenchSpeed, Stopwatch, lines, split
 from suite.compose import CONFIGS
 from suite.errors import UserError
@@ -21,6 +22,10 @@ QUICK = (
 RUNS = (
     f"{QUICK} steps=2 products.mesh.resolution=16 products.mesh.texture=0 products.frames=1 products.size=16"
 )
+
+
+BENCH = BenchTextTo3D(prompts=["a"])
+summary, verdicts = BENCH.summary, BENCH.verdicts
 
 
 def row(prompt="a", failure="", **measures):
@@ -68,7 +73,8 @@ def test_what_made_no_mesh_is_infinitely_far():
 def test_the_table_is_markdown():
     """A header, a rule, a line a run, medians; infinity and missing numbers as signs."""
     lines = table(
-        [row("a red car", named=0.875, chamfer=0.0421), row("a horse", failure="unknown"), row("x", faces=0)]
+        [row("a red car", named=0.875, chamfer=0.0421), row("a horse", failure="unknown"), row("x", faces=0)],
+        BENCH.columns,
     )
     assert (
         len(lines) == 6 and len({line.count("|") for line in (lines[0], lines[1], lines[2], lines[5])}) == 1
@@ -95,6 +101,31 @@ def test_a_bench_runs_goes_on_and_names_what_failed(command, monkeypatch):
     again = command(line)
     assert again.status == 0 and "This run is complete" in again.errors
     assert Path("bench/a_blue_car/report.json").stat().st_mtime_ns == before
+
+
+def test_two_stages_are_compared(command):
+    """`setting` is handed on to every run: columns for the coarse mesh, and a line for each pair of medians."""
+    few = "refine.steps=2 refine.surface.resolution=16 refine.extractor.texture=0 refine.cameras.height=12"
+    small = "refine.cameras.width=12 refine.extractor.faces=500"
+    done = command(f'bench text_to_3d "a blue car" out=two setting=magic3d overrides="{RUNS} {few} {small}"')
+    assert done.status == 0, done.errors
+    text = Path("two/table.md").read_text()
+    assert "setting=magic3d" in text and "coarse: Chamfer" in text and "coarse: named" in text
+    measures = json.loads(Path("two/table.json").read_text())["runs"][0]
+    assert {"sharpness", "coarse_sharpness", "coarse_mesh_named", "coarse_chamfer"} <= set(measures)
+    assert measures["minutes"] > 0 and "median Chamfer distance of the coarse mesh" in text
+
+
+def test_a_second_stage_by_hand():
+    """Chamfer distance has to fall, the others have to rise; medians over what both are known for."""
+    rows = [row(chamfer=0.02, coarse_chamfer=0.03, sharpness=0.5, coarse_sharpness=0.6), row(chamfer=9.0)]
+    lower, sharper = verdicts_of_stages(rows)
+    assert lower.endswith("coarse mesh 0.0300, of the fine one 0.0200, over 1 prompts: pass")
+    assert sharper.startswith("median sharpness") and sharper.endswith("FAIL")
+
+
+def verdicts_of_stages(rows):
+    return [line for line in (compared(rows, *pair) for pair in PAIRS) if line]
 
 
 def test_a_typo_is_found_before_anything_runs(command):

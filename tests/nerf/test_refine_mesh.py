@@ -7,8 +7,11 @@ import torch
 from training import advance, resumed, same, train
 
 from nerf.background import SolidBackground
+from nerf.closeups import Closeups
 from nerf.fields.base import Density
 from nerf.fields.dense_grid import DenseGridField
+from nerf.materials.lighting import EnvironmentLight
+from nerf.materials.pbr import Pbr
 from nerf.meshing.extraction import MeshExtractor
 from nerf.products import Products
 from nerf.refine_mesh import RefineMesh
@@ -102,6 +105,23 @@ def test_the_field_is_the_texture(mushroom):
     before = made.surface.albedo(torch.zeros(1, 3)).detach().clone()
     advance(made, made.make_optimizer(), 0, 2)
     assert not torch.equal(made.surface.albedo(torch.zeros(1, 3)), before)
+
+
+def test_a_stage_with_a_material_and_close_looks(mushroom, tmp_path):
+    """The relief of the undecimated surface and the material are in the files; close looks change the steps."""
+    light = EnvironmentLight(map="uniform", exposure=0.8)
+    material = Pbr(field=DenseGridField(resolutions=[8]), light=light)
+    closer = Closeups(share=1, zoom=[3, 3])
+    extractor = SurfaceExtractor(texture=64, faces=300)
+    made = started(mushroom[0], material=material, closeups=closer, extractor=extractor, steps=2)
+    train(made)
+    assert bool((material.field.table.detach().abs().amax(0)[:3] > 0).all())
+    with Run(tmp_path / "run", task="text_to_3d") as run:
+        made.finish(run)
+    data = (run.directory / "meshes" / "mesh.glb").read_bytes()
+    assert b"metallicRoughnessTexture" in data and b"normalTexture" in data
+    with pytest.raises(ValueError, match="kept in textures: type refine.extractor.texture=512"):
+        stage(material=material, extractor=SurfaceExtractor(texture=0))
 
 
 def test_bad_input(mushroom, tmp_path):

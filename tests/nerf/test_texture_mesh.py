@@ -8,6 +8,8 @@ from training import resumed, same, train
 
 from nerf.background import SolidBackground
 from nerf.fields.dense_grid import DenseGridField
+from nerf.materials.lighting import EnvironmentLight
+from nerf.materials.pbr import Pbr
 from nerf.products import Products
 from nerf.renderers.surface import render_surface
 from nerf.texture_mesh import TextureMesh
@@ -74,6 +76,54 @@ def test_a_resumed_run_is_the_uninterrupted_one(mushroom, path):
     assert same(*resumed(lambda: task(mushroom[0], path, steps=4), 2))
 
 
+def pbr(**options) -> Pbr:
+    light = EnvironmentLight(map="uniform", exposure=0.8)
+    return Pbr(field=DenseGridField(resolutions=[8]), light=light, **options)
+
+
+def test_a_material_is_distilled_and_baked(mushroom, path, tmp_path):
+    """Metallic, roughness and relief learn, and every map is in the files; the report says what the mesh is like."""
+    made = task(mushroom[0], path, steps=3, material=pbr(), faces=300)
+    with Run(tmp_path / "run", task="texture_mesh") as run:
+        made.run(run)
+    moved = made.material.field.table.detach().abs().amax(0)
+    assert bool((moved[:3] > 0).all()) and float(moved[3]) == 0
+    meshes = run.directory / "meshes"
+    assert b"metallicRoughnessTexture" in (meshes / "mesh.glb").read_bytes()
+    assert b"normalTexture" in (meshes / "mesh.glb").read_bytes()
+    assert {"map_Kd", "map_Pr", "map_Pm", "norm"} <= set((meshes / "mesh.mtl").read_text().split())
+    measures = json.loads((run.directory / "report.json").read_text())["measures"]
+    assert (
+        measures["components"] >= 1 and measures["texels_median"] > 0 and 0 < measures["texture_unused"] < 1
+    )
+
+
+def test_a_resumed_material_is_the_uninterrupted_one(mushroom, path):
+    """Bit for bit, with light that turns at random and sampled directions."""
+    light = {"map": "sky", "method": "sampled", "samples": 2, "turns": True}
+
+    def make() -> TextureMesh:
+        material = Pbr(field=DenseGridField(resolutions=[8]), light=EnvironmentLight(**light))
+        return task(mushroom[0], path, steps=4, material=material)
+
+    assert same(*resumed(make, 2))
+
+
+def test_normals_of_what_is_decimated(mushroom, path, tmp_path):
+    """Without a material too, where asked: a normal map and nothing else."""
+    with Run(tmp_path / "run", task="texture_mesh") as run:
+        task(mushroom[0], path, steps=1, normal_map=True, faces=100).run(run)
+    data = (run.directory / "meshes" / "mesh.glb").read_bytes()
+    assert b"normalTexture" in data and b"metallicRoughnessTexture" not in data
+
+
+def test_many_faces_are_thinned_before_they_are_drawn(monkeypatch, path, mushroom):
+    """What is painted has fewer faces; what is kept of the shape is all of it."""
+    monkeypatch.setattr("nerf.texture_mesh.PAINTED_FACES", 200)
+    made = task(mushroom[0], path)
+    assert len(made.shape.faces) <= 200 < len(made.whole.faces)
+
+
 def test_bad_input(mushroom, path, tmp_path):
     """No file, no mesh, a mesh without faces, impossible sizes."""
     with pytest.raises(UserError, match="There is no mesh"):
@@ -83,3 +133,7 @@ def test_bad_input(mushroom, path, tmp_path):
         task(mushroom[0], tmp_path / "empty.obj")
     with pytest.raises(ValueError, match="texture 0 or 64 to 8192, got 10000 and 16"):
         task(mushroom[0], path, texture=16)
+    with pytest.raises(ValueError, match="has at most 60000 faces, got 70000: texture=0 keeps more"):
+        task(mushroom[0], path, faces=70_000)
+    with pytest.raises(ValueError, match="are kept in textures: type texture=1024"):
+        task(mushroom[0], path, texture=0, normal_map=True)
