@@ -127,9 +127,10 @@ def _read_coco(path: Path, data: Any, fps: float | int | None) -> Poses:
     images = sorted(about.get("images", []), key=lambda image: image.get("id", 0))
     frames = {image["id"]: [] for image in images if "id" in image}
     for row in rows:
-        if not isinstance(row, dict) or len(row.get("keypoints", ())) % 3 or "image_id" not in row:
+        numbers = row.get("keypoints", ()) if isinstance(row, dict) else ()
+        if not numbers or len(numbers) % 3 or "image_id" not in row:
             raise UserError(f"{path} has an annotation without image_id and keypoints [x, y, v, ...].")
-        frames.setdefault(row["image_id"], []).append(np.array(row["keypoints"], dtype=float).reshape(-1, 3))
+        frames.setdefault(row["image_id"], []).append(np.array(numbers, dtype=float).reshape(-1, 3))
     flags = bool(about) or max((x[:, 2].max() for x in sum(frames.values(), []) if len(x)), default=0) > 1
     people = [[x * [1, 1, 0.5 if flags else 1] for x in frames[key]] for key in sorted(frames, key=_order)]
     size = (int(images[0].get("height", 0)), int(images[0].get("width", 0))) if images else (0, 0)

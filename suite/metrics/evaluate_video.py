@@ -35,8 +35,8 @@ CHUNK = 16  # frames: what is in memory at once
 FEATURED = 64  # frames of a video that the Frechet distance looks at
 PLAYED = 240  # frames of the video that the report plays
 STAND_INS = {
-    "not comparable with published numbers": "flow is TV-L1 (VBench: RAFT), frames are interpolated by it (AMT), features "
-    "are the toyworld judge's (DINO), those of the Frechet distance random (FVD: I3D)"
+    "not comparable with published numbers": "flow is TV-L1 (VBench: RAFT), frames are interpolated by it (AMT), "
+    "features are the toyworld judge's (DINO), those of the Frechet distance random (FVD: I3D)"
 }
 
 

@@ -36,7 +36,7 @@ def tvl1_flow(frames: Images, following: Images, longest: int = 160) -> Float[Te
     return flow * torch.tensor([w / small[1], h / small[0]])[:, None, None]
 
 
-def _resized(images: Images, size: tuple[int, int]) -> Images:
+def _resized(images: Images, size: tuple[int, int]) -> Float[Tensor, "b 3 y x"]:
     if tuple(images.shape[-2:]) == size:
         return images
     return torch.nn.functional.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)

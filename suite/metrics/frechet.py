@@ -54,7 +54,7 @@ class RandomVideoFeatures(nn.Module):
         return torch.cat([x.mean((2, 3, 4)), x.std((2, 3, 4), correction=0)], 1)
 
 
-def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
+def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m e"]) -> float:
     """The squared Frechet distance of Gaussians fitted to two sets of features.
 
     Raises:

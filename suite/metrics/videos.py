@@ -1,5 +1,5 @@
 """Measures of videos, after VBench's definitions (Huang et al. 2024). Frames `f 3 h w`, RGB in [0, 1], as floats
-throughout: squares of bytes overflow, which is how some published PSNRs came to be 10 dB too high or low.
+throughout: squares of bytes overflow, by which some published PSNRs are several dB too high.
 
     psnr, ssim              of each frame against a reference's                                      (metrics.images)
     flicker                 mean |x_t+1 - x_t|;   VBench's temporal_flickering = 1 - flicker, meant for still scenes
@@ -27,7 +27,7 @@ Features = Callable[[Images], Float[Tensor, "b n"]]
 Interpolation = Callable[[Images, Images], Images]
 
 
-def frame_psnr(frames: Images, reference: Images) -> Float[Tensor, " b"]:
+def frame_psnr(frames: Images, reference: Float[Tensor, "f 3 y x"]) -> Float[Tensor, " b"]:
     """PSNR of each frame in dB; infinite for equal ones.
 
     Raises:
@@ -37,13 +37,13 @@ def frame_psnr(frames: Images, reference: Images) -> Float[Tensor, " b"]:
     return psnr(frames, reference)
 
 
-def frame_ssim(frames: Images, reference: Images) -> Float[Tensor, " b"]:
+def frame_ssim(frames: Images, reference: Float[Tensor, "f 3 y x"]) -> Float[Tensor, " b"]:
     """SSIM of each frame. Raises as `frame_psnr` does."""
     _same(frames, reference)
     return ssim(frames, reference)
 
 
-def _same(frames: Images, reference: Images) -> None:
+def _same(frames: Images, reference: Float[Tensor, "f 3 y x"]) -> None:
     if frames.shape != reference.shape:
         texts = [f"{len(x)} of {x.shape[-2]} x {x.shape[-1]}" for x in (frames, reference)]
         raise ValueError(f"Videos are compared frame by frame: got {texts[0]} frames and {texts[1]}.")
@@ -159,10 +159,10 @@ class PoseError:
 
 def pose_error(
     found: Float[Tensor, "f j 2"],
-    wanted: Float[Tensor, "f j 2"],
+    wanted: Float[Tensor, "g k 2"],
     *,
     confidence: Float[Tensor, "f j"] | None = None,
-    wanted_confidence: Float[Tensor, "f j"] | None = None,
+    wanted_confidence: Float[Tensor, "g k"] | None = None,
     height: float | None = None,
     within: float = 0.1,
 ) -> PoseError:
