@@ -67,11 +67,12 @@ def arm(tmp_path):
     bind[1, 1, 3] = -1
     times = b.add([0.0, 1.0])
     move = partial(_animation, times=times)
+    curve = b.add([[9, 9, 9], [0, 0, 0], [4, 0, 0], [4, 0, 0], [4, 0, 0], [9, 9, 9]])
     animations = [
         move("bend", 1, "rotation", b.add([[0, 0, 0, 1], [0, 0, HALF, HALF]])),
         move("step", 0, "translation", b.add([[0, 0, 0], [4, 0, 0]]), "STEP"),
         move("glide", 0, "translation", b.add([[0, 0, 0], [4, 0, 0]])),
-        move("curve", 0, "translation", b.add([[9] * 3, [0] * 3, [4, 0, 0], [4, 0, 0], [4, 0, 0], [9] * 3]), "CUBICSPLINE"),
+        move("curve", 0, "translation", curve, "CUBICSPLINE"),
     ]  # fmt: skip
     nodes = [
         {"name": "upperarm.l", "children": [1]},
