@@ -10,10 +10,10 @@ difference between the centroids of the picture's mask m and of the rendering's 
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from suite.geometry.cameras import Cameras
+from suite.io.cutout import centroids
 from suite.types import Masks
 
 REACH = 0.2  # an object's centre is not farther from the middle of its outline
@@ -41,7 +41,7 @@ class Registration:
         """Follow a rendering from this camera."""
         if self.rate == 0 or float(opacity.detach().sum()) < 1:  # nothing to be seen yet
             return
-        step = (centroid(mask) - centroid(opacity.detach())).cpu()
+        step = (centroids(mask) - centroids(opacity.detach()))[0].cpu()
         self.shift = (self.shift + self.rate * step).clamp(-REACH, REACH)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -51,12 +51,3 @@ class Registration:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """The inverse of `state_dict`."""
         self.shift = state["shift"].clone()
-
-
-def centroid(mask: Masks) -> Float[Tensor, "2"]:
-    """(x, y) of the mean of a mask, in fractions of width and height."""
-    h, w = mask.shape[-2:]
-    weight = mask.sum(dim=(0, 1)) / mask.sum().clamp(min=1e-6)
-    x = (torch.arange(w, device=mask.device) + 0.5) / w
-    y = (torch.arange(h, device=mask.device) + 0.5) / h
-    return torch.stack([(weight.sum(0) * x).sum(), (weight.sum(1) * y).sum()])

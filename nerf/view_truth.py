@@ -68,11 +68,13 @@ class ViewTruth:
                 "ssim_views": float(ssim(made, truth).mean()),
                 "psnr_copy": float(psnr(copy, truth).mean()),
             }
-            scaled = torch.nn.functional.interpolate(
-                torch.cat(shown), (self.size, self.size), mode="bilinear", antialias=True
-            )
-            pairs = [image for pair in zip(truth, made) for image in pair]
-            shown = [*scaled[:, None], *(image[None] for image in pairs)]
+            pairs = [image[None] for pair in zip(truth, made) for image in pair]
             labels += ["true", "made"] * len(truth)
+        else:
+            pairs = []
+        side = self.size if pairs else 3 * self.size
+        first = torch.nn.functional.interpolate(
+            torch.cat(shown), (side, side), mode="bilinear", antialias=True
+        )
         rounded = {name: round(value, 4) for name, value in measures.items()}
-        return rounded, (torch.cat(shown), 6, labels)
+        return rounded, (torch.cat([first, *pairs]), 6, labels)

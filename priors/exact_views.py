@@ -22,10 +22,11 @@ from priors.toyworld import posterior, rgba
 from suite.diffusion.noise import NoiseSchedule, per_sample, target
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
+from suite.io.cutout import centroids
 from suite.toyworld.lookup import Things, without_article, without_view
 from suite.toyworld.objects import Surface
 from suite.toyworld.view_pairs import DISTANCE, FOV_DEG
-from suite.types import Images, Latents, Times
+from suite.types import Images, Latents, Masks, Times
 
 NOISE = 0.05  # deviation of a pixel between a picture and the right render of it
 COARSE = 32  # pixels: of the renders that a picture is first compared with
@@ -201,21 +202,51 @@ class ExactViews(Prior):
 
 
 def recognised(surface: Surface, image: Images, reference: Cameras) -> Seen:
-    """The camera from which a surface looks most like a picture: a grid of directions, then a pattern search."""
+    """The camera from which a surface looks most like a picture: a grid of directions, then a pattern search.
+
+    Renders are shifted to where the picture is, which need not show the thing's centre in its middle, and begin as
+    far away as makes them as large.
+    """
     fov, distance = float(reference.fov_deg), float(reference.distance)
 
     def misfits(places: Float[Tensor, "n 3"], size: int) -> Float[Tensor, " n"]:
         cameras = Cameras.orbit(*places.unbind(1), fov, height=size, width=size)
         shown = rgba(surface, cameras)
         smaller = torch.nn.functional.interpolate(image, (size, size), mode="bilinear", antialias=True)
-        return (shown[:, :3] + 1 - shown[:, 3:] - smaller).square().mean((1, 2, 3))
+        ink, wanted = 1 - (shown[:, :3] + 1 - shown[:, 3:]), 1 - smaller
+        return (shifted(ink, ink_centroids(wanted) - ink_centroids(ink)) - wanted).square().mean((1, 2, 3))
 
     grid = torch.cartesian_prod(torch.arange(-180.0, 180, 12), torch.arange(-30.0, 90, 12))
     grid = torch.cat([grid, torch.full((len(grid), 1), distance)], dim=1)
+    cameras = Cameras.orbit(*grid.unbind(1), fov, height=COARSE, width=COARSE)
+    sizes = [spread(x) for x in (rgba(surface, cameras)[:, 3:], 1 - image.amin(dim=1, keepdim=True))]
+    grid[:, 2] = (distance * sizes[0] / sizes[1]).clamp(0.75, 4.0)  # where the thing would be as large
     best = grid[misfits(grid, COARSE).argsort()[:CLOSEST]]
     found = [_searched(lambda places: misfits(places, image.shape[-1]), start) for start in best]
     place, misfit = min(found, key=lambda pair: pair[1])
     return Seen(*place.tolist(), misfit)
+
+
+def ink_centroids(ink: Images) -> Float[Tensor, "b 2"]:
+    """The middle of what is not white."""
+    return centroids(ink.mean(dim=1, keepdim=True))
+
+
+def spread(masks: Masks) -> Float[Tensor, " b"]:
+    """Root of the mean squared distance from the middle, in fractions of the frame."""
+    h, w = masks.shape[-2:]
+    y, x = torch.meshgrid((torch.arange(h) + 0.5) / h, (torch.arange(w) + 0.5) / w, indexing="ij")
+    middle = centroids(masks)[:, :, None, None]
+    square = (x - middle[:, 0]) ** 2 + (y - middle[:, 1]) ** 2
+    return ((masks[:, 0] * square).sum((1, 2)) / masks.sum((1, 2, 3)).clamp(min=1e-6)).sqrt()
+
+
+def shifted(ink: Images, by: Float[Tensor, "b 2"]) -> Images:
+    """Pictures moved by (x, y) fractions of their width and height; 0 comes in."""
+    matrix = torch.eye(2, 3).repeat(len(ink), 1, 1)
+    matrix[:, :, 2] = -2 * by
+    grid = torch.nn.functional.affine_grid(matrix, list(ink.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(ink, grid, align_corners=False)
 
 
 def _searched(misfits, start: Float[Tensor, "3"]) -> tuple[Float[Tensor, "3"], float]:

@@ -96,7 +96,8 @@ class Picture:
     Args:
         azimuth_deg: Of the camera. At 0 what the picture shows is the front.
         distance: Of the camera, in longest sides of the object.
-        share: The object's longer side in the frame, of a file; at 200 / 256 the object fits in the default field.
+        share: The object's longer side in the frame, of a file. A larger one is seen as from nearer, and what lies
+            along the line of sight may then reach beyond the field.
         method: How the object in a file is found: auto, alpha, plain, rembg.
         size: Side of the picture in pixels; null is the prior's own.
         mask: A file with the object's mask, white on black, instead of looking for it.

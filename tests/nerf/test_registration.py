@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nerf.registration import REACH, Registration, centroid
+from nerf.registration import REACH, Registration
 from suite.geometry.cameras import Cameras
 
 CAMERA = Cameras.orbit(0.0, 0.0, 2.0, 40.0, height=20, width=40)
@@ -13,11 +13,6 @@ def dot(x: int, y: int) -> torch.Tensor:
     mask = torch.zeros(1, 1, 20, 40)
     mask[..., y, x] = 2.0
     return mask
-
-
-def test_a_centroid_by_hand():
-    """One pixel (30, 5) of 40 x 20: its middle."""
-    torch.testing.assert_close(centroid(dot(30, 5)), torch.tensor([30.5 / 40, 5.5 / 20]))
 
 
 def test_a_point_lands_where_the_mask_is():

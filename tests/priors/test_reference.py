@@ -52,11 +52,11 @@ def test_an_elevation_that_is_not_told_is_kept_for_the_truth():
 
 def test_a_file_is_framed_with_its_maps(disk):
     """Depth and normals lie over the picture; a ramp of depth grows by the same step a pixel."""
-    picture = Picture(depth=str(disk / "depth.png"), normal=str(disk / "normal.png"))
+    picture = Picture(share=25 / 32, depth=str(disk / "depth.png"), normal=str(disk / "normal.png"))
     found = picture(PRIOR, image=str(disk / "disk.png"), elevation_deg=10.0)
     assert found.source == "disk.png, background by alpha" and found.thing is None
     row = found.depth[0, 0, 16, 8:24]
-    torch.testing.assert_close(row.diff(), torch.full((15,), 32 / 32 * 0.02), atol=5e-3, rtol=0)
+    torch.testing.assert_close(row.diff(), torch.full((15,), 0.02), atol=5e-3, rtol=0)
     torch.testing.assert_close(found.normals[0, :, 16, 16], torch.tensor([0.0, 0.0, 1.0]), atol=0.01, rtol=0)
 
 

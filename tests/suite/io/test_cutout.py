@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from suite.errors import UserError
-from suite.io.cutout import SHARE, cut_out, frame_of, framed, load_cutout, plain_background
+from suite.io.cutout import SHARE, centroids, cut_out, frame_of, framed, load_cutout, plain_background
 from suite.io.images import LoadedImage
 
 RED = (200, 30, 30)
@@ -122,7 +122,7 @@ def test_the_cameras_orientation_is_applied(tmp_path):
 
 @pytest.mark.parametrize(("h", "w"), [(60, 80), (40, 900), (900, 40)])
 def test_the_object_is_centred_at_its_share(h, w):
-    """Whatever the picture's shape: the box's longer side is 200 / 256 of the frame, its middle the frame's."""
+    """Whatever the picture's shape: the box's longer side is SHARE of the frame, its middle the frame's."""
     where = disk(h, w, center=(h // 3 + 5, w // 3), radius=12)
     found = cut_out(LoadedImage(image_of(rgba(where).convert("RGB"))[None], alpha_of(where)))
     image, mask = framed(found, frame_of(found), 64)
@@ -201,3 +201,12 @@ def test_rembg_is_asked_last(tmp_path, monkeypatch):
     rembg.remove = fail
     with pytest.raises(UserError, match="rembg cannot cut out .*no network no weights.*transparent around"):
         load_cutout(path)
+
+
+def test_centroids_by_hand():
+    """One pixel (30, 5) of 40 x 20: its middle; two pixels: between them; nothing: 0."""
+    masks = torch.zeros(3, 1, 20, 40)
+    masks[0, 0, 5, 30] = 2.0
+    masks[1, 0, 0, 10] = masks[1, 0, 10, 10] = 0.5
+    expected = torch.tensor([[30.5 / 40, 5.5 / 20], [10.5 / 40, 5.5 / 20], [0.0, 0.0]])
+    torch.testing.assert_close(centroids(masks), expected)
