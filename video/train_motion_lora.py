@@ -3,7 +3,8 @@
 clips -> camera move by crops -> noise -> image prior with motion modules and the LoRA on these -> loss
 """
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from priors.stable_diffusion import StableDiffusionPrior
 from suite.errors import UserError
@@ -72,7 +73,7 @@ class TrainMotionLora(TrainOnClips):
             motion.use_plain_attention()
         self.video(lora)  # refuses one of another model
 
-    def seen(self, clips: Frames) -> Frames:
+    def seen(self, clips: Frames) -> Float[Tensor, "b f 3 s s"]:
         """The clips as the moving camera sees them."""
         if not self.camera:
             return clips

@@ -5,7 +5,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from suite.errors import UserError
+from suite.io.images import read_image
 from suite.rng import generator
+from suite.run import Run
 from tests.video.motion.originals import random_original
 from video.motion.files import load, load_lora
 from video.motion.sources import ClipData
@@ -63,14 +65,24 @@ def test_the_perfect_answer_has_no_loss(family, tiny_prior, videos, monkeypatch)
     assert float(task.part_loss(task.video(task.training.learning), noise, condition)) > 0.1
 
 
+def test_previews_show_clips_row_by_row(tiny_prior, videos, tmp_path):
+    """A strip of frames for each of two captions; the training's state is what it was."""
+    task = training(tiny_prior("sd15"), videos)
+    before = {name: value.clone() for name, value in task.training.state_dict().items()}
+    task.preview(3, Run(tmp_path / "run"))
+    picture = read_image(tmp_path / "run" / "images" / "samples_000003.png").rgb
+    assert picture.shape[-1] >= 2 * 64 and picture.shape[-2] >= 2 * 64
+    assert all(torch.equal(value, before[name]) for name, value in task.training.state_dict().items())
+
+
 def killed_and_resumed(command, monkeypatch, task: type, line: str, product: str) -> None:
-    """Runs to the end, and elsewhere dies after two steps and goes on: the same product, bit for bit."""
+    """Runs to the end, and elsewhere dies after one step and goes on: the same product, bit for bit."""
     whole = command(f"{line} out=whole")
     assert whole.status == 0, whole.errors
 
     def die(self, step: int) -> None:
         plain(self, step)
-        if step == 2:
+        if step == 1:
             raise RuntimeError("killed")
 
     plain = task.after_step
@@ -86,12 +98,11 @@ def killed_and_resumed(command, monkeypatch, task: type, line: str, product: str
 def test_motion_modules_are_trained_resumed_and_saved(command, tiny_folder, tiny_prior, videos, monkeypatch):
     """`suite train_motion`: what it saves moves frames, in the original's and in diffusers' format alike."""
     line = (
-        f"train_motion prior=sd15 prior.path={tiny_folder('sd15')} clips.videos={videos} clips.frames=2 steps=4 "
-        f"{RECIPE} save_every='2 steps' previews=1 device=cpu"
+        f"train_motion prior=sd15 prior.path={tiny_folder('sd15')} clips.videos={videos} clips.frames=2 steps=3 "
+        f"{RECIPE} save_every='1 steps' previews=0 device=cpu"
     )
     killed_and_resumed(command, monkeypatch, TrainMotion, line, "motion.safetensors")
     run = command(f"{line} out=whole").directory
-    assert (run / "images" / "samples_000004.png").exists()
     motion, folder = load(str(run / "motion.safetensors")), load(str(run / "motion"))
     for key, value in motion.adapter.state_dict().items():
         assert torch.equal(value, folder.adapter.state_dict()[key])
@@ -106,8 +117,8 @@ def test_motion_modules_are_trained_resumed_and_saved(command, tiny_folder, tiny
 def test_a_domain_adapter_is_trained_resumed_and_saved(command, tiny_folder, tiny_prior, videos, monkeypatch):
     """`suite train_domain_adapter`: alpha is multiplied in; both files hold the same change."""
     line = (
-        f"train_domain_adapter prior=sd15 prior.path={tiny_folder('sd15')} clips.videos={videos} steps=4 rank=2 "
-        f"alpha=0.5 {RECIPE} save_every='2 steps' previews=1 device=cpu"
+        f"train_domain_adapter prior=sd15 prior.path={tiny_folder('sd15')} clips.videos={videos} steps=3 rank=2 "
+        f"alpha=0.5 {RECIPE} save_every='1 steps' previews=0 device=cpu"
     )
     killed_and_resumed(command, monkeypatch, TrainDomainAdapter, line, "domain_adapter.safetensors")
     run = command(f"{line} out=whole").directory
@@ -128,8 +139,8 @@ def test_a_motion_lora_is_trained_resumed_and_saved(command, tiny_folder, videos
     save_file(random_original(), tmp_path / "mm.safetensors")
     line = (
         f"train_motion_lora prior=sd15 prior.path={tiny_folder('sd15')} motion.path={tmp_path / 'mm.safetensors'} "
-        f"clips.videos={videos} clips.frames=2 camera=zoom_in steps=4 rank=2 {RECIPE} save_every='2 steps' "
-        "previews=1 device=cpu"
+        f"clips.videos={videos} clips.frames=2 camera=zoom_in steps=3 rank=2 {RECIPE} save_every='1 steps' "
+        "previews=0 device=cpu"
     )
     killed_and_resumed(command, monkeypatch, TrainMotionLora, line, "motion_lora.safetensors")
     run = command(f"{line} out=whole").directory

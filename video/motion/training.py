@@ -137,7 +137,7 @@ class TrainOnClips(TrainDenoiser):
     def baseline(self) -> MotionPrior:
         """The same without it: what it starts from."""
 
-    def seen(self, clips: Frames) -> Frames:
+    def seen(self, clips: Frames) -> Float[Tensor, "b f 3 s s"]:
         """What of the clips is learnt from."""
         return clips
 

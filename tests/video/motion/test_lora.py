@@ -16,9 +16,9 @@ from video.motion_prior import MotionPrior
 
 
 def filled(lora: LoRA) -> LoRA:
-    """With random matrices in place of the zero ones."""
+    """With small random matrices in place of the zero ones; large ones make attention chaotic in float32."""
     for i, up in enumerate(lora.up):
-        up.data = torch.randn(up.shape, generator=generator(0, i, "up"))
+        up.data = torch.randn(up.shape, generator=generator(0, i, "up")) / 10
     return lora.requires_grad_(False)
 
 
@@ -56,7 +56,7 @@ def test_strength_zero_is_nothing_and_merged_is_unmerged(of_motion, tiny_prior):
     loras[0].merge(host, 0.6)
     loras[1].merge(host, -0.3)
     torch.testing.assert_close(answer(video), beside, atol=2e-5, rtol=1e-4)
-    assert (beside - base).abs().max() > 1e-2
+    assert (beside - base).abs().max() > 1e-3
 
 
 def test_diffusers_reads_a_domain_adapter_alike(tiny_prior, tmp_path):

@@ -52,9 +52,10 @@ def test_the_whole_network_is_the_originals(original, tiny_prior):
     unet, (_, motion) = tiny_prior("sd15").unet, original
     oracle = UNetMotionModel.from_unet2d(unet, motion.adapter).eval()
     x, t, tokens = draw(2, 4, 3, 8, 8), torch.tensor([700, 20]), draw(2, 5, 32, name="tokens")
-    for module, own in zip(_temporal(oracle), motion.transformers().values()):
-        assert type(module.norm) is nn.GroupNorm
-        module.norm = own.norm  # the same weights: checked through the result
+    theirs = dict(oracle.named_modules())
+    for name, own in motion.transformers().items():
+        assert type(theirs[name].norm) is nn.GroupNorm
+        theirs[name].norm = own.norm
     with torch.no_grad(), inserted(unet, Insertion(motion), 3):
         ours = unet(
             x.transpose(1, 2).flatten(0, 1), t.repeat_interleave(3), tokens.repeat_interleave(3, 0)
@@ -62,14 +63,6 @@ def test_the_whole_network_is_the_originals(original, tiny_prior):
     with torch.no_grad():
         theirs = oracle(x, t, tokens.repeat_interleave(3, 0)).sample
     torch.testing.assert_close(ours.unflatten(0, (2, 3)).transpose(1, 2), theirs, atol=1e-5, rtol=1e-4)
-
-
-def _temporal(oracle: UNetMotionModel) -> list[nn.Module]:
-    """Its motion modules in the order of ours: down, up, middle."""
-    sides = [m for blocks in (oracle.down_blocks, [oracle.mid_block], oracle.up_blocks) for m in blocks]
-    order = [*sides[:4], *sides[5:], sides[4]]
-    names = {id(module): module for block in order for module in block.motion_modules}
-    return list(names.values())
 
 
 def test_v1_normalises_over_all_frames_in_resnets(tiny_prior):
