@@ -1,5 +1,6 @@
 """The task that measures videos: by themselves, against a reference, or a folder of them against another folder."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,10 @@ from suite.task import Task
 from suite.types import Images
 
 VIDEOS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".gif", ".webp")
-CHUNK = 16  # frames: what is in memory at once
+CHUNK = 16  # frames that are in memory at once, fewer where they are large:
+PIXELS = 20_000_000  # in all of them
 FEATURED = 64  # frames of a video that the Frechet distance looks at
+SHOWN = 200  # pixels: greatest width on the contact sheet
 PLAYED = 240  # frames of the video that the report plays
 STAND_INS = {
     "not comparable with published numbers": "flow is TV-L1 (VBench: RAFT), frames are interpolated by it (AMT), "
@@ -115,7 +118,7 @@ class EvaluateVideo(Task):
                     {"flicker": float(found["flicker"].mean()) if len(frames) > 1 else 0.0},
                 )
         values = {name: torch.cat(parts) for name, parts in totals.items()}
-        return summary(values, torch.cat(features), file, len(indices), (height, width))
+        return summary(values, torch.cat(features), self.fps or file.fps, len(indices), (height, width))
 
     def opened(self, path: Path) -> tuple[VideoFile, list[int]]:
         """A video, and the numbers of the frames that are wanted."""
@@ -190,10 +193,12 @@ class EvaluateVideo(Task):
             other, numbers = self.opened(reference)
             rows.append(other.read([numbers[indices.index(k)] for k in chosen]))
             labels += ["reference"] * len(chosen)
-        write_image(
-            run.path("images", "contact_sheet.png"), contact_sheet(torch.cat(rows), len(chosen), labels)
-        )
-        write_video(run.path("videos", "video.mp4"), file.read(indices[:PLAYED]), self.fps or file.fps)
+        images, (h, w) = torch.cat(rows), file.size
+        if w > SHOWN:
+            images = torch.nn.functional.interpolate(images, (max(1, h * SHOWN // w), SHOWN), mode="area")
+        write_image(run.path("images", "contact_sheet.png"), contact_sheet(images, len(chosen), labels))
+        played = indices[: max(1, min(PLAYED, 5 * PIXELS // (h * w)))]
+        write_video(run.path("videos", "video.mp4"), file.read(played), self.fps or file.fps)
 
 
 def listed(given: str) -> list[Path]:
@@ -219,8 +224,9 @@ def partner(path: Path, references: Sequence[Path], several: bool) -> Path | Non
 def chunks(file: VideoFile, indices: Sequence[int]) -> Iterator[Images]:
     """The wanted frames in runs of an odd length, of which neighbours share one frame: every pair and every triple
     about an odd frame is in exactly one run."""
-    for begin in range(0, max(len(indices) - 1, 1), CHUNK):
-        yield file.read(indices[begin : begin + CHUNK + 1])
+    count = max(2, min(CHUNK, PIXELS // math.prod(file.size) // 2 * 2))
+    for begin in range(0, max(len(indices) - 1, 1), count):
+        yield file.read(indices[begin : begin + count + 1])
 
 
 def chunk_measures(frames: Images) -> dict[str, Tensor]:
@@ -247,10 +253,10 @@ def chunk_measures(frames: Images) -> dict[str, Tensor]:
 
 
 def summary(
-    values: dict[str, Tensor], features: Tensor, file: VideoFile, count: int, size: tuple[int, int]
+    values: dict[str, Tensor], features: Tensor, fps: float, count: int, size: tuple[int, int]
 ) -> dict[str, float]:
     """Means over the frames; what needs more frames than there are is left out."""
-    found: dict[str, float] = {"frames": count, "fps": file.fps, "height": size[0], "width": size[1]}
+    found: dict[str, float] = {"frames": count, "fps": fps, "height": size[0], "width": size[1]}
     if count > 1:
         found |= {
             "flicker": float(values["flicker"].mean()),

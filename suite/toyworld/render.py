@@ -150,9 +150,12 @@ def _render(
             pixels[v, 1] = rows / 2 * z - focal[i] * y
             pixels[v, 2] = z
             near_z[v, 0] = z - NEAR
-        eye = np.empty(3, np.float32)
+        eye = np.empty(
+            3, np.float32
+        )  # of a camera that may be scaled: what grows is seen by one that shrinks
+        scale = pose[0, 0] * pose[0, 0] + pose[0, 1] * pose[0, 1] + pose[0, 2] * pose[0, 2]
         for d in range(3):
-            eye[d] = -(pose[0, d] * pose[0, 3] + pose[1, d] * pose[1, 3] + pose[2, d] * pose[2, 3])
+            eye[d] = -(pose[0, d] * pose[0, 3] + pose[1, d] * pose[1, 3] + pose[2, d] * pose[2, 3]) / scale
         face_id = np.full((rows, columns), -1, np.int64)
         weights = np.zeros((rows, columns, 3), np.float32)
         distance = np.zeros((rows, columns), np.float32)

@@ -120,6 +120,21 @@ def test_depth_and_mask_are_those_of_the_renderer():
     np.testing.assert_allclose(truth.depth[truth.masks], drawn.depth[truth.masks], atol=1e-3)
 
 
+def test_what_grows_is_shaded_as_what_is_small():
+    """A camera scaled by 1/s sees what an ordinary one sees of the surface scaled by s, shading and all."""
+    take, _ = Clips(motions=("growing",), frames=2, split="all", backdrops=0.0, shares=(1, 0, 0)).takes(
+        1, 2, 0
+    )[0]
+    surface, camera = replace(take.surfaces[0], pattern="plain"), take.cameras[0].copy()
+    factor = 1 / np.linalg.norm(camera[:3, 0])
+    assert factor < 0.7
+    camera[:3] *= factor
+    small = replace(surface, vertices=(surface.vertices * factor).astype(np.float32))
+    grown = replace(take, surfaces=(surface,)).frames()[0]
+    expected = replace(take, surfaces=(small,), cameras=np.stack([camera] * 2)).frames()[0]
+    assert (np.abs(grown - expected).max(-1) > 0.02).mean() < 0.002
+
+
 @pytest.mark.parametrize("motion", PEOPLE_MOTIONS)
 def test_joints_project_into_the_body(motion):
     """Every joint that is inside the picture lies on the body's mask; the nose is hidden from behind, seen in front."""
