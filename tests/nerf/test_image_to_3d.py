@@ -89,14 +89,27 @@ def test_a_text_prior_has_its_share():
     assert not made.state_dict()["parts"]["text_pull"]["tensors"] and not blue.weight.requires_grad
 
 
+QUICK = (
+    'image_to_3d scene="a blue car" prior=exact_views prior.size=32 cameras.height=20 cameras.width=20 '
+    "renderer.samples=16 field=dense_grid field.resolutions=[12] products.mesh.resolution=16 "
+    "products.mesh.texture=0 products.frames=1 products.size=16 previews=1 out=run"
+)
+
+
+def test_a_second_stage(command):
+    """refine=views goes on with a mesh, at the prior's lens and distance: no warning; the first stage's views count."""
+    few = "steps=6 elevation_deg=20 refine=views refine.steps=2 refine.surface.resolution=16"
+    small = "refine.extractor.texture=0 refine.extractor.faces=500 refine.cameras.height=16 refine.cameras.width=16"
+    done = command(f"{QUICK} {few} {small}")
+    assert done.status == 0 and "outside what this prior was trained on" not in done.errors, done.errors
+    measures = json.loads(Path("run/report.json").read_text())["measures"]
+    assert {"coarse_psnr_views", "coarse_chamfer", "chamfer"} <= measures.keys()
+    assert (done.directory / "coarse" / "images" / "beside_truth.png").exists()
+
+
 def test_a_run_by_command(command):
     """Measures of the views and of the shape, the pictures, a mesh; the elevation is estimated and compared."""
-    line = (
-        'image_to_3d scene="a blue car" prior=exact_views prior.size=32 cameras.height=20 cameras.width=20 '
-        "renderer.samples=16 field=dense_grid field.resolutions=[12] steps=4 products.mesh.resolution=16 "
-        "products.mesh.texture=0 products.frames=1 products.size=16 previews=1 out=run"
-    )
-    done = command(line)
+    done = command(f"{QUICK} steps=4")
     assert done.status == 0, done.errors
     measures = json.loads(Path("run/report.json").read_text())["measures"]
     assert {"psnr_views", "ssim_views", "psnr_copy", "psnr_picture", "elevation_deg"} <= measures.keys()
