@@ -95,14 +95,17 @@ class StableDiffusionPrior(Prior):
 
     # ------------------------------------------------------------------------------------- images and latents
 
-    def encode(self, images: Images, *, generator: torch.Generator | None = None) -> Latents:
+    def encode(
+        self, images: Images, *, generator: torch.Generator | None = None, resize: bool = True
+    ) -> Latents:
         """Images to latents, differentiable in the images.
 
         Args:
             generator: Draw from the encoder's posterior; None takes its mode.
+            resize: To the prior's resolution; or else take them as they are, of any size that the factor divides.
         """
         size = (self.resolution, self.resolution)
-        if images.shape[-2:] != size:
+        if resize and images.shape[-2:] != size:
             smaller = images.shape[-1] > self.resolution
             images = F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=smaller)
         if self.tiny_encoder is not None:

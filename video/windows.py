@@ -1,4 +1,4 @@
-"""Context windows: a clip of any length from motion modules of few frames (after AnimateDiff-Evolved's context options).
+"""Context windows: a clip of any length from motion modules of few frames (AnimateDiff-Evolved's context).
 
     prediction_f = sum_w weight_w(f) prediction_w(f) / sum_w weight_w(f)        over the windows w that hold frame f
 

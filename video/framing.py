@@ -1,0 +1,93 @@
+"""Pictures of any size into the frames of a clip: cropped, padded, stretched, or the object alone on white."""
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch.nn import functional as F
+
+from suite.errors import UserError
+from suite.io.cutout import cut_out, frame_of, framed
+from suite.io.images import read_image
+from suite.types import Images
+
+log = logging.getLogger(__name__)
+Fit = Literal["crop", "pad", "stretch", "cutout"]
+FITS = ("crop", "pad", "stretch", "cutout")
+
+
+def check_size(height: int | None, width: int | None, factor: int) -> None:
+    """Raises:
+    UserError: A size that the prior's latents do not divide.
+    """
+    for name, size in (("height", height), ("width", width)):
+        if size is not None and (size < factor or size % factor):
+            near = max(factor, round(size / factor) * factor)
+            raise UserError(
+                f"{name}={size} is not possible: this prior's frames are multiples of {factor} pixels, as {near}."
+            )
+
+
+def natural_size(height: int, width: int, shorter: int, factor: int) -> tuple[int, int]:
+    """The (height, width) nearest to a picture's shape whose shorter side is given, in multiples of the factor."""
+    scale = shorter / min(height, width)
+    h, w = (max(1, round(side * scale / factor)) * factor for side in (height, width))
+    return h, w
+
+
+def fitted(images: Images, height: int, width: int, fit: Fit = "crop") -> Images:
+    """Scaled to height x width: the middle of it (crop), all of it with its border drawn out (pad), or distorted.
+
+    Raises:
+        UserError: No such way.
+    """
+    if fit not in ("crop", "pad", "stretch"):
+        raise UserError(f"fit={fit!r} is not one of: crop, pad, stretch.")
+    h, w = images.shape[-2:]
+    if (h, w) == (height, width):
+        return images
+    if fit == "stretch":
+        return _scaled(images, height, width)
+    choose = max if fit == "crop" else min
+    scale = choose(height / h, width / w)
+    inner_h, inner_w = (max(1, round(h * scale)), max(1, round(w * scale)))
+    inner = _scaled(images, inner_h, inner_w)
+    top, left = (abs(inner_h - height) // 2, abs(inner_w - width) // 2)
+    if fit == "crop":
+        return inner[..., top : top + height, left : left + width]
+    pads = (left, width - inner_w - left, top, height - inner_h - top)
+    return F.pad(inner, pads, mode="replicate")
+
+
+def read_still(path: str | Path, height: int, width: int, fit: Fit = "crop") -> Images:
+    """One picture from a file, as a frame.
+
+    Args:
+        fit: crop, pad or stretch; cutout finds the object and lays it on white in the middle, as
+            `suite.io.cutout` does.
+
+    Raises:
+        UserError: The file cannot be used, or there is no such way.
+    """
+    if fit not in FITS:
+        raise UserError(f"fit={fit!r} is not one of: {', '.join(FITS)}.")
+    picture = read_image(path)
+    if fit != "cutout":
+        return fitted(picture.on(), height, width, fit).clamp(0, 1)
+    cutout = cut_out(picture, name=str(path))
+    side = min(height, width)
+    square, _ = framed(cutout, frame_of(cutout, size=side, name=str(path)), side)
+    top, left = (height - side) // 2, (width - side) // 2
+    white = torch.ones(1, 3, height, width)
+    white[..., top : top + side, left : left + side] = square
+    return white
+
+
+def _scaled(images: Images, height: int, width: int) -> Images:
+    if images.shape[-2:] == (height, width):
+        return images
+    smaller = images.shape[-2] > height or images.shape[-1] > width
+    return F.interpolate(
+        images, (height, width), mode="bilinear", align_corners=False, antialias=smaller
+    ).clamp(0, 1)

@@ -1,0 +1,28 @@
+"""The motion modules of the pocket prior, in this package."""
+
+from pathlib import Path
+
+from suite.errors import UserError
+from video.motion.files import load
+from video.motion.modules import Motion
+
+FILE = Path(__file__).resolve().parent / "pocket" / "motion.safetensors"
+
+
+def pocket_motion(path: str = "") -> Motion:
+    """The shipped motion modules.
+
+    Args:
+        path: Take another file of them.
+
+    Raises:
+        UserError: They are not there.
+    """
+    place = Path(path).expanduser() if path else FILE
+    if not place.exists():
+        raise UserError(
+            "The pocket prior's own motion modules are not trained yet: train them with suite train_motion and type "
+            "motion=file motion.path=RUN/motion.safetensors, or type motion=null for frames that do not know of "
+            "each other."
+        )
+    return load(str(place))
