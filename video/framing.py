@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch.nn import functional as F
@@ -13,7 +12,6 @@ from suite.io.images import read_image
 from suite.types import Images
 
 log = logging.getLogger(__name__)
-Fit = Literal["crop", "pad", "stretch", "cutout"]
 FITS = ("crop", "pad", "stretch", "cutout")
 
 
@@ -36,7 +34,7 @@ def natural_size(height: int, width: int, shorter: int, factor: int) -> tuple[in
     return h, w
 
 
-def fitted(images: Images, height: int, width: int, fit: Fit = "crop") -> Images:
+def fitted(images: Images, height: int, width: int, fit: str = "crop") -> Images:
     """Scaled to height x width: the middle of it (crop), all of it with its border drawn out (pad), or distorted.
 
     Raises:
@@ -60,7 +58,7 @@ def fitted(images: Images, height: int, width: int, fit: Fit = "crop") -> Images
     return F.pad(inner, pads, mode="replicate")
 
 
-def read_still(path: str | Path, height: int, width: int, fit: Fit = "crop") -> Images:
+def read_still(path: str | Path, height: int, width: int, fit: str = "crop") -> Images:
     """One picture from a file, as a frame.
 
     Args:

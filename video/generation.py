@@ -7,7 +7,7 @@ x_0 = sampler(x_T)                    windows and known frames are wrappers of t
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -31,7 +31,6 @@ from video.windows import Windowed, Windows
 log = logging.getLogger(__name__)
 SAMPLERS = {"dpmpp_2m": dpmpp_2m, "ddim": ddim, "euler": euler, "heun": heun}
 AT_ONCE = 16  # frames that the autoencoder takes together
-Sampler = Literal["dpmpp_2m", "ddim", "euler", "heun"]
 APART = Windows(
     schedule="static", weights="flat", length=16, overlap=0
 )  # frames that do not know of each other
@@ -63,7 +62,7 @@ class Generation:
         *,
         loras: Mapping[str, float | int] | None = None,
         windows: Windows | None = None,
-        sampler: Sampler = "dpmpp_2m",
+        sampler: str = "dpmpp_2m",
         steps: int = 25,
         scale: float = 4.0,
         frame_seeds: bool = True,

@@ -9,7 +9,6 @@ still -> latents -> noise of every frame (and the first frame known) -> image pr
 """
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 
@@ -19,14 +18,13 @@ from suite.io.images import write_image
 from suite.metrics.images import psnr
 from suite.run import Run
 from suite.task import Task
-from video.framing import Fit, read_still
-from video.generation import Generation, KnownFrames, Sampler
+from video.framing import read_still
+from video.generation import Generation, KnownFrames
 from video.motion.modules import Motion
 from video.products import clear, frame_store, report, write_clip
 from video.prompts import Travel
 from video.windows import Windows
 
-Way = Literal["replace", "noise", "concat"]
 WAYS = ("replace", "noise", "concat")
 
 
@@ -61,9 +59,9 @@ class ImageToVideo(Task):
         prior: Prior,
         image: str,
         prompt: Mapping[int, str] | str,
-        way: Way = "replace",
+        way: str = "replace",
         strength: float = 0.9,
-        fit: Fit = "crop",
+        fit: str = "crop",
         motion: Motion | None = None,
         loras: Mapping[str, float] | None = None,
         negative: str = "",
@@ -73,7 +71,7 @@ class ImageToVideo(Task):
         width: int | None = None,
         steps: int = 25,
         scale: float = 4.0,
-        sampler: Sampler = "dpmpp_2m",
+        sampler: str = "dpmpp_2m",
         windows: Windows | None = None,
         frame_seeds: bool = True,
         seed: int = 0,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from priors.base import Prior
 from suite.run import Run
 from suite.task import Task
-from video.generation import Generation, Sampler
+from video.generation import Generation
 from video.motion.modules import Motion
 from video.products import clear, frame_store, report, write_clip
 from video.prompts import Travel
@@ -50,7 +50,7 @@ class TextToVideo(Task):
         width: int | None = None,
         steps: int = 25,
         scale: float = 4.0,
-        sampler: Sampler = "dpmpp_2m",
+        sampler: str = "dpmpp_2m",
         windows: Windows | None = None,
         frame_seeds: bool = True,
         seed: int = 0,

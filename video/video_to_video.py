@@ -16,8 +16,8 @@ from suite.metrics.images import psnr
 from suite.run import Run
 from suite.task import Task
 from suite.types import Images
-from video.framing import Fit, fitted, natural_size
-from video.generation import AT_ONCE, Generation, Sampler
+from video.framing import fitted, natural_size
+from video.generation import AT_ONCE, Generation
 from video.motion.modules import Motion
 from video.products import clear, frame_store, report, write_clip
 from video.prompts import Travel
@@ -56,7 +56,7 @@ class VideoToVideo(Task):
         video: str,
         prompt: Mapping[int, str] | str,
         strength: float = 0.6,
-        fit: Fit = "crop",
+        fit: str = "crop",
         side_by_side: bool = True,
         motion: Motion | None = None,
         loras: Mapping[str, float] | None = None,
@@ -67,7 +67,7 @@ class VideoToVideo(Task):
         width: int | None = None,
         steps: int = 25,
         scale: float = 4.0,
-        sampler: Sampler = "dpmpp_2m",
+        sampler: str = "dpmpp_2m",
         windows: Windows | None = None,
         frame_seeds: bool = True,
         seed: int = 0,

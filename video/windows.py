@@ -15,7 +15,7 @@ windows are full; none holds a frame twice.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -49,8 +49,8 @@ class Windows:
         UserError: A choice that does not exist, or windows that do not cover a clip.
     """
 
-    schedule: Literal["uniform", "static", "looped"] = "uniform"
-    weights: Literal["pyramid", "flat", "overlap-linear"] = "pyramid"
+    schedule: str = "uniform"
+    weights: str = "pyramid"
     length: int = 16
     overlap: int = 4
     strides: int = 1
