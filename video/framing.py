@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn import functional as F
 
 from suite.errors import UserError
@@ -34,7 +36,7 @@ def natural_size(height: int, width: int, shorter: int, factor: int) -> tuple[in
     return h, w
 
 
-def fitted(images: Images, height: int, width: int, fit: str = "crop") -> Images:
+def fitted(images: Images, height: int, width: int, fit: str = "crop") -> Float[Tensor, "b 3 y x"]:
     """Scaled to height x width: the middle of it (crop), all of it with its border drawn out (pad), or distorted.
 
     Raises:
@@ -82,7 +84,7 @@ def read_still(path: str | Path, height: int, width: int, fit: str = "crop") -> 
     return white
 
 
-def _scaled(images: Images, height: int, width: int) -> Images:
+def _scaled(images: Images, height: int, width: int) -> Float[Tensor, "b 3 y x"]:
     if images.shape[-2:] == (height, width):
         return images
     smaller = images.shape[-2] > height or images.shape[-1] > width

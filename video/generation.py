@@ -122,7 +122,7 @@ class Generation:
         return torch.cat(parts)[None]
 
     @torch.no_grad()
-    def decode(self, latents: ClipLatents, into: Images) -> Images:
+    def decode(self, latents: ClipLatents, into: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """The frames of one clip, written into their place some at a time."""
         for first in range(0, len(into), AT_ONCE):
             part = slice(first, first + AT_ONCE)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -75,7 +76,7 @@ def evenly(count: int, most: int) -> list[int]:
     return [round(k * (count - 1) / max(kept - 1, 1)) for k in range(kept)]
 
 
-def enlarged(images: Images) -> Images:
+def enlarged(images: Images) -> Float[Tensor, "b 3 y x"]:
     """Small pictures with larger pixels."""
     times = math.ceil(SHOWN / min(images.shape[-2:]))
     return F.interpolate(images, scale_factor=times, mode="nearest") if times > 1 else images

@@ -1,4 +1,4 @@
-"""Context windows: they cover, never repeat, wrap only where looped, and change nothing where frames are independent."""
+"""Context windows: they cover, never repeat, wrap only if looped, and change nothing where frames are independent."""
 
 import pytest
 import torch

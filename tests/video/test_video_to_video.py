@@ -1,0 +1,106 @@
+"""`suite video_to_video`: rate, length and shape of the source are kept; little noise stays near it."""
+
+import json
+
+import pytest
+import torch
+
+from suite.errors import UserError
+from suite.io.images import read_image
+from suite.io.videos import VideoFile, write_video
+from suite.rng import generator
+from suite.run import Run
+from video.motion.modules import fresh
+from video.video_to_video import VideoToVideo
+from video.windows import Windows
+
+
+@pytest.fixture(scope="module")
+def image(tiny_prior):
+    return tiny_prior("sd15")
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Five frames of 21 x 33 pixels, 12 a second, without loss."""
+    path = tmp_path / "source.webp"
+    write_video(path, torch.rand(5, 3, 21, 33, generator=generator(0, 0, "source")), 12, lossless=True)
+    return path
+
+
+def run_task(folder, **options) -> dict:
+    with Run(folder) as run:
+        VideoToVideo(**({"prompt": "a red car", "steps": 2, "scale": 1.0} | options)).run(run)
+    return json.loads((folder / "report.json").read_text())["measures"]
+
+
+def test_rate_length_and_shape_are_kept(command, tiny_folder, source):
+    """21 x 33 becomes 64 x 104, the nearest multiples of 8; 12 frames a second stay; the source is at the left."""
+    done = command(
+        f"video_to_video video={source} prior=sd15 prior.path={tiny_folder('sd15')} steps=1 strength=0.3 out=run "
+        "'prompt=a red car'"
+    )
+    assert done.status == 0, done.errors
+    made, both = (VideoFile(done.directory / "videos" / f"{name}.mp4") for name in ("clip", "side_by_side"))
+    assert len(made) == len(both) == 5 and made.fps == both.fps == pytest.approx(12, rel=0.02)
+    assert made.size == (64, 104) and both.size == (64, 208)
+    left = both.read([0])[..., :104]
+    assert (left - torch.nn.functional.interpolate(VideoFile(source).read([0]), (64, 104))).abs().mean() < 0.1
+
+
+def test_strength_is_the_distance_from_the_source(image, source, tmp_path):
+    """The PSNR to the source falls with the strength."""
+    found = [
+        run_task(tmp_path / f"s{s}", prior=image, video=str(source), strength=s, side_by_side=False)[
+            "psnr_to_source"
+        ]
+        for s in (0.02, 0.9)
+    ]
+    assert found[0] > found[1] + 1
+    assert not (tmp_path / "s0.9" / "videos" / "side_by_side.mp4").exists()
+
+
+def test_windows_and_files_change_nothing_without_motion(image, source, tmp_path, monkeypatch):
+    """Modules that do nothing, windows of two frames, frames kept in files: the same pictures, and nothing is left."""
+    options = {"prior": image, "video": str(source), "frames": 4}
+    run_task(tmp_path / "whole", **options)
+    monkeypatch.setattr("video.products.IN_MEMORY", 0)
+    windows = Windows(length=2, overlap=1)
+    run_task(tmp_path / "parts", **options, motion=fresh(image.unet), windows=windows)
+    a, b = (read_image(tmp_path / name / "images" / "strip.png").rgb for name in ("whole", "parts"))
+    assert (a - b).abs().max() <= 2 / 255
+    assert not list((tmp_path / "parts" / "videos").glob(".*"))
+
+
+def test_another_rate_and_fewer_frames(image, source):
+    """At half the rate every second frame; at most as many as are asked for."""
+    task = VideoToVideo(prior=image, video=str(source), prompt="a red car", fps=6.0)
+    assert task.indices in ([0, 2], [0, 2, 4]) and task.fps == 6
+    assert VideoToVideo(prior=image, video=str(source), prompt="a red car", frames=3).indices == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"video": "none.mp4"}, "There is no video at none.mp4"),
+        ({"strength": 0.0}, "strength=0 is not possible"),
+        ({"strength": 1.01}, "strength=1.01 is not possible"),
+        ({"frames": -1}, "frames must be positive, or 0 for all, got -1"),
+        ({"frames": 1}, "gives one frame: a still becomes a clip with suite image_to_video image=FILE"),
+        ({"fps": 0.0}, "fps is how many frames are shown in a second: above 0, got 0"),
+        ({"height": 30}, "height=30 is not possible: this prior's frames are multiples of 8 pixels, as 32"),
+        ({"fit": "cutout"}, "fit='cutout' is not one of: crop, pad, stretch"),
+        ({"prompt": {0: "a red car", 5: "a blue car"}}, "stop at frame 5, and the clip's frames are 0 to 4"),
+    ],
+)
+def test_bad_input_is_one_line(image, source, options, message):
+    """Said before anything is made, with the way out."""
+    with pytest.raises(UserError, match=message):
+        VideoToVideo(**({"prior": image, "video": str(source), "prompt": "a red car"} | options))
+
+
+def test_a_still_is_no_video(image, tmp_path):
+    """A single frame is sent to the other task."""
+    write_video(tmp_path / "one.gif", torch.rand(1, 3, 16, 16), 8)
+    with pytest.raises(UserError, match="one.gif gives one frame"):
+        VideoToVideo(prior=image, video=str(tmp_path / "one.gif"), prompt="a red car")
