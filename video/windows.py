@@ -177,8 +177,9 @@ class Windowed:
 
 
 def of_frames(condition: Condition, clips: int, frames: int, index: Tensor) -> Condition:
-    """The condition of some frames: what is one a clip stays."""
+    """The condition of some frames: what is one a clip stays, but tensors named frames.* have one row a frame each."""
     if len(condition) == clips:
-        return condition
+        tensors = condition.tensors.items()
+        return Condition({name: x[:, index] if name.startswith("frames.") else x for name, x in tensors})
     rows = torch.arange(clips * frames, device=index.device).reshape(clips, frames)[:, index].flatten()
     return condition[rows]

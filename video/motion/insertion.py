@@ -8,7 +8,7 @@ as before, also to others. Gradient checkpointing lays them again while it compu
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -48,15 +48,30 @@ def places(unet: UNet2DConditionModel) -> dict[str, nn.Module]:
 
 
 @contextmanager
-def inserted(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> Iterator[None]:
-    """Within it the U-Net treats its batch as clips of so many frames."""
-    with ExitStack() as stack, _hooked(unet, insertion, frames):
+def inserted(
+    unet: UNet2DConditionModel,
+    insertion: Insertion,
+    frames: int,
+    also: Callable[[], AbstractContextManager] = nullcontext,
+) -> Iterator[None]:
+    """Within it the U-Net treats its batch as clips of so many frames.
+
+    Args:
+        also: Lays further hooks; they too are laid again where layers are computed a second time.
+    """
+    with ExitStack() as stack, _hooked(unet, insertion, frames), also():
         if insertion.checkpointing and torch.is_grad_enabled():
-            again = lambda: (nullcontext(), _hooked(unet, insertion, frames))  # noqa: E731
+            again = lambda: (nullcontext(), _both(_hooked(unet, insertion, frames), also()))  # noqa: E731
             unet.enable_gradient_checkpointing(
                 lambda module, *args: checkpoint(module, *args, use_reentrant=False, context_fn=again)
             )
             stack.callback(unet.disable_gradient_checkpointing)
+        yield
+
+
+@contextmanager
+def _both(one: AbstractContextManager, other: AbstractContextManager) -> Iterator[None]:
+    with one, other:
         yield
 
 
