@@ -20,7 +20,7 @@ from suite.errors import UserError
 from suite.progress import Progress
 from suite.rng import generator
 from suite.run import Run
-from suite.types import Images, Times
+from suite.types import Times
 from video.framing import check_size
 from video.motion.files import load_lora
 from video.motion.modules import Motion
@@ -113,7 +113,7 @@ class Generation:
         return torch.cat([self.video.starting_noise(1, 1, draw, **size) for draw in draws], dim=1)
 
     @torch.no_grad()
-    def encode(self, frames: Images) -> ClipLatents:
+    def encode(self, frames: Float[Tensor, "f 3 h w"]) -> ClipLatents:
         """Frames of any size to the latents of a clip."""
         parts = [
             self.video.image.encode(part.to(self.video.device), resize=False)
