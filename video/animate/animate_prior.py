@@ -16,6 +16,7 @@ from functools import partial
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from priors.base import Condition
 from priors.stable_diffusion import KINDS, StableDiffusionPrior
@@ -114,10 +115,10 @@ class AnimatePrior(nn.Module):
             h, w = stills.shape[-2:]
             raise ValueError(f"Stills must be multiples of {self.factor} pixels, got {h} x {w}.")
         parts, stills = self.animator, stills.to(self.device)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             latents = self.image.encode(stills, resize=False)
         with torch.set_grad_enabled(grad and torch.is_grad_enabled()):
-            tokens = image_tokens(parts.image_encoder, stills)
+            tokens = image_tokens(parts.image_encoder, _square(stills))
             if kept is not None:
                 tokens = tokens * kept.to(tokens)[:, None, None]
             with _recomputing(parts.reference, self.checkpointing):
@@ -167,6 +168,14 @@ class AnimatePrior(nn.Module):
         self.image.evaluations += clips * frames
         alpha, sigma = (per_sample(x, x_t) for x in self.schedule.alpha_sigma(t))
         return Prediction(x_t=x_t, alpha=alpha, sigma=sigma, raw=raw.view(x_t.shape), kind=self.kind)
+
+
+def _square(stills: Images) -> Images:
+    """Stills squeezed to a square of their width, as picture towers take them."""
+    if stills.shape[-2] == stills.shape[-1]:
+        return stills
+    side = stills.shape[-1]
+    return F.interpolate(stills, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
 
 @contextmanager
