@@ -17,7 +17,7 @@ from nerf.regularizers.base import Regularizer
 from nerf.renderers.base import Renderer, Rendering
 from priors.base import Prior
 from priors.prompts import Prompt
-from suite.checkpoints import newest_state
+from suite.checkpoints import newest_checkpoint, newest_state
 from suite.geometry.cameras import Cameras
 from suite.io.weights import write_atomically
 from suite.run import Run
@@ -60,6 +60,8 @@ class FieldDistillation(Optimization):
     ) -> None:
         if coarse and refine is None:
             raise ValueError(f"coarse={coarse} is what a second stage starts from: type refine=magic3d too.")
+        if coarse:
+            newest_checkpoint(Path(coarse))  # that there is one is checked before anything is made
         self.prompt, self.prior = prompt, prior.requires_grad_(False)
         self.field, self.renderer, self.background = field, renderer, background
         self.shading, self.regularizer = shading, regularizer or {}

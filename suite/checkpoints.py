@@ -64,14 +64,19 @@ class Checkpoints:
 
 
 def newest_state(run: Path) -> Any:
-    """The state in the newest checkpoint of a run (or of its stage "coarse"), whatever its configuration.
+    """The state in `newest_checkpoint`, whatever its configuration."""
+    return load_state(newest_checkpoint(run))
+
+
+def newest_checkpoint(run: Path) -> Path:
+    """The newest checkpoint of a run, or of its stage "coarse".
 
     Raises:
         UserError: There is none.
     """
     for folder in (run / "checkpoints", run / "checkpoints" / "coarse"):
         if paths := Checkpoints(folder=folder, configuration="").paths():
-            return load_state(paths[-1])
+            return paths[-1]
     raise UserError(f"{run} holds no checkpoint: give the directory of a run.")
 
 

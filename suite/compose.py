@@ -26,6 +26,7 @@ from suite.options import not_one_of
 from suite.words import find, first_choice, is_group, is_hydras_own, literal, quoted
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+NO_KEY = '{!r} is not of the form key=value. What has spaces is quoted, as prompt="a red car".'
 
 
 def tasks(folders: Sequence[Path] = ()) -> dict[str, str]:
@@ -114,7 +115,7 @@ class Composer:
         with hydra_errors():
             key = self._compose([]).get("positional")
         if key is None:
-            raise UserError(f"{words[0]!r} is not of the form key=value.")
+            raise UserError(NO_KEY.format(words[0]))
         return [f"{key}=[{','.join(map(quoted, words))}]"]
 
     def sweep(self, words: Sequence[str], function: Callable, directory: str) -> list:
@@ -184,7 +185,7 @@ class Composer:
             return [word]
         key, equals, value = word.partition("=")
         if not equals:
-            raise UserError(f"{word!r} is not of the form key=value.")
+            raise UserError(NO_KEY.format(word))
         key, option, is_object = find(key, config, groups, self.task, value)
         override = f"++{key}={literal(value, option, sweep)}"
         replaces = is_object and (

@@ -125,12 +125,32 @@ def report_error(error: BaseException, with_traceback: bool = False) -> int:
             f"{DISK[error.errno]}{where}. Earlier checkpoints are kept: make room and repeat the command."
         )
         status = BAD_INPUT
+    elif lacks_memory(error):
+        message = (
+            f"the memory is not enough ({one_line(error)[:120]}). Make what is asked for smaller: sizes in pixels, "
+            "numbers of frames, views or a batch. Earlier checkpoints are kept."
+        )
+        status = BAD_INPUT
     else:
         if not with_traceback:
             traceback.print_exception(error)
         return FAILED
     print(f"suite: {message}", file=sys.stderr)
     return status
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an allocation failed: numpy's, torch's on a CPU (a plain RuntimeError) or on a GPU."""
+    said = str(error)
+    signs = (
+        "not enough memory",
+        "can't allocate memory",
+        "out of memory",
+        "Storage size calculation overflowed",
+    )
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in said for sign in signs)
+    )
 
 
 def one_line(error: BaseException) -> str:

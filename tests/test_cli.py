@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,6 +147,10 @@ def test_words_without_a_key(command):
         ("prompt=x", "Which task? Type suite TASK prompt=x; suite alone lists the tasks."),
         ("wander --hlp", "'--hlp' is not a flag. Did you mean '--help'? The flags are: --help"),
         ("wander x", "'x' is not of the form key=value."),
+        (
+            "wander prompt=a red car",
+            "'red' is not of the form key=value. What has spaces is quoted, as prompt=",
+        ),
         ("wander", "prompt.text is needed: type prompt.text=..."),
         (
             "wander promt=x",
@@ -214,6 +220,25 @@ def test_our_own_mistakes_show_a_traceback(command, monkeypatch):
     monkeypatch.setattr(wander.Wander, "loss", lambda *_: {}["missing"])
     outcome = command("wander prompt=x")
     assert outcome.status == 1 and "KeyError: 'missing'" in outcome.errors
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda *_: np.zeros((10**6, 10**7)),
+        lambda *_: torch.empty(10**6, 10**7),
+        lambda *_: torch.empty(2**62),
+    ],
+)
+def test_too_much_memory_is_one_line(command, monkeypatch, allocate):
+    """What numpy or torch cannot allocate: status 2 and what to make smaller, no traceback."""
+    import wander
+
+    monkeypatch.setattr(wander.Count, "run", allocate)
+    outcome = command("bench count a")
+    assert outcome.status == 2 and "Traceback" not in outcome.errors
+    assert outcome.errors.startswith("suite: the memory is not enough (")
+    assert "Make what is asked for smaller" in outcome.errors
 
 
 def test_divergence_is_a_failure_with_a_reason(command):

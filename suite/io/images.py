@@ -59,6 +59,11 @@ def read_image(path: str | Path) -> LoadedImage:
             image.load()
     except UnidentifiedImageError:
         raise UserError(f"{path} is not an image that can be read (PNG, JPEG, WebP, TIFF, ...).") from None
+    except Image.DecompressionBombError as error:
+        most = 2 * Image.MAX_IMAGE_PIXELS // 10**6
+        raise UserError(
+            f"The image {path} is too large: make it one of at most {most} million pixels."
+        ) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"The image {path} is damaged or cut short: {error}.") from error
     return _from_pillow(image)

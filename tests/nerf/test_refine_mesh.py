@@ -130,8 +130,5 @@ def test_bad_input(mushroom, tmp_path):
         stage(steps=0)
     with pytest.raises(ValueError, match="type refine=magic3d too"):
         two_stages(mushroom[0], refine=None, coarse="x")
-    with (
-        Run(tmp_path / "run", task="text_to_3d") as run,
-        pytest.raises(UserError, match="holds no checkpoint"),
-    ):
-        two_stages(mushroom[0], coarse=str(tmp_path / "none")).run(run)
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        two_stages(mushroom[0], coarse=str(tmp_path / "none"))

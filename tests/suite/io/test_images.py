@@ -37,6 +37,14 @@ def test_alpha_is_kept_apart_and_composites(tmp_path):
     assert LoadedImage(image, None).on() is image
 
 
+def test_a_picture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    """More pixels than Pillow's limit twice over: one line that says how many may be."""
+    write_image(tmp_path / "a.png", torch.zeros(3, 40, 60))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(UserError, match="a.png is too large: make it one of at most 0 million pixels"):
+        read_image(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp"])
 def test_lossy_formats_are_close(tmp_path, suffix):
     """A smooth picture survives to 3 %."""
