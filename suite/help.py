@@ -72,9 +72,10 @@ def _comment(composer: Composer) -> list[str]:
 
 
 def _rows(node: dict, prefix: str, groups: dict[str, list[str]]) -> Iterator[str]:
-    """One option a row; objects are followed by theirs."""
+    """One option a row, needed ones first; objects are followed by theirs."""
     options = options_of(locate(node["_target_"])) if "_target_" in node else {}
-    for name in [*options, *(key for key in node if key not in options and key != "_target_")]:
+    names = sorted(options, key=lambda name: options[name].default is not REQUIRED)
+    for name in [*names, *(key for key in node if key not in options and key != "_target_")]:
         option = options.get(name, Option(name, REQUIRED, REQUIRED, ""))
         if name in options_of(Settings) and not prefix:
             continue

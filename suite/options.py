@@ -94,10 +94,18 @@ def not_one_of(asked: str, possible: Iterable[str], role: str, listing: str | No
 
 
 def _argument_docs(target: Callable) -> dict[str, str]:
-    """Argument -> doc, from the `Args:` section of the docstring ("a, b: text" documents both)."""
-    doc = inspect.getdoc(target) or ""
-    if inspect.isclass(target) and "Args:" not in doc:
-        doc = inspect.getdoc(target.__init__) or ""
+    """Argument -> doc; a class inherits the docs of its bases' arguments."""
+    docs: dict[str, str] = {}
+    for owner in reversed(target.__mro__) if inspect.isclass(target) else (target,):
+        doc = inspect.cleandoc(owner.__doc__ or "")
+        if "Args:" not in doc and "__init__" in vars(owner):
+            doc = inspect.cleandoc(owner.__init__.__doc__ or "")
+        docs |= _documented(doc)
+    return docs
+
+
+def _documented(doc: str) -> dict[str, str]:
+    """Argument -> doc, from the `Args:` section of a docstring ("a, b: text" documents both)."""
     section = re.search(r"^Args:[ ]*\n((?:[ \t]+.*(?:\n|$)|\n)*)", doc, flags=re.MULTILINE)
     docs: dict[str, str] = {}
     names: list[str] = []

@@ -29,6 +29,18 @@ class Brush:
     kind: Literal["round", "flat"] = "round"
 
 
+@dataclass
+class WideBrush(Brush):
+    """More paint.
+
+    Args:
+        kind: How wide it looks.
+        ends: How many.
+    """
+
+    ends: int = 1
+
+
 class Painter:
     """Somebody.
 
@@ -179,6 +191,17 @@ def test_options_carry_their_docs():
     assert options["height"].doc == options["width"].doc == "Size in pixels."
     assert options["height"].default == 2.0 and options["width"].type_name == "float"
     assert options["kind"].doc == "What it is."
+
+
+def test_options_inherit_their_docs():
+    """A dataclass that extends another documents its own options, and anew those that mean something else."""
+    options = options_of(WideBrush)
+    assert {name: option.doc for name, option in options.items()} == {
+        "width": "Size in pixels.",
+        "height": "Size in pixels.",
+        "kind": "How wide it looks.",
+        "ends": "How many.",
+    }
 
 
 def test_no_suggestion_for_what_is_far_off():

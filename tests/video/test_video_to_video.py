@@ -56,7 +56,7 @@ def test_rate_length_and_shape_are_kept(command, tiny_folder, source):
 def test_strength_is_where_the_source_meets_noise(image, source):
     """Sampling begins at alpha x_0 + sigma eps of the time strength times the first of the whole path (SDEdit)."""
     task = VideoToVideo(prior=image, video=str(source), prompt="a red car", strength=0.3, steps=4)
-    make, (frames,) = task.generation, task.frames()
+    make, (frames,) = task.generation, task.source_frames()
     x_0, eps = make.encode(frames), make.noise(5, *task.size)
     first = 0.3 * image.schedule.times(4)[:1]
     (alpha,), (sigma,) = image.schedule.alpha_sigma(first)

@@ -1,0 +1,76 @@
+"""What every task that makes a clip of a prompt is told."""
+
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from priors.base import Prior
+from suite.task import Task
+from video.generation import Generation
+from video.motion.modules import Motion
+from video.prompts import Travel
+from video.windows import Windows
+
+
+@dataclass(kw_only=True)
+class ClipTask(Task, ABC):
+    """A task that makes a clip. A concrete one adds options of its own, calls `prepare` once, and has `run`.
+
+    Args:
+        prior: The image prior.
+        prompt: What to show, as "a blue car, sliding left"; or frame numbers with texts, between which it travels, as
+            {0: "a blue car", 12: "a red car"}.
+        motion: Motion modules of the prior; null makes every frame by itself.
+        loras: Files of MotionLoRAs and domain adapters with their strengths, as {zoom_in.safetensors: 0.8}.
+        negative: What to keep away from.
+        frames: Length of the clip.
+        fps: Frames a second.
+        height, width: Of a frame, in pixels; null is the prior's own size.
+        steps: Of sampling.
+        scale: Classifier-free guidance scale; Stable Diffusion wants 7.5.
+        sampler: dpmpp_2m, ddim, euler or heun.
+        windows: How context windows lie on clips of more frames than one has; null lays none.
+        frame_seeds: Draw each frame's noise from (seed, its number), so that clips of other lengths begin alike.
+        seed: Of the noise.
+
+    Attributes:
+        generation: How the clip is sampled.
+        travel: The words of each frame, once `prepare` has been called.
+    """
+
+    prior: Prior
+    prompt: Mapping[int, str] | str
+    motion: Motion | None = None
+    loras: Mapping[str, float | int] | None = None
+    negative: str = ""
+    frames: int = 16
+    fps: float = 8.0
+    height: int | None = None
+    width: int | None = None
+    steps: int = 25
+    scale: float = 4.0
+    sampler: str = "dpmpp_2m"
+    windows: Windows | None = None
+    frame_seeds: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.generation = Generation(
+            self.prior, self.motion, loras=self.loras, windows=self.windows, sampler=self.sampler, steps=self.steps,
+            scale=self.scale, frame_seeds=self.frame_seeds, seed=self.seed,
+        )  # fmt: skip
+
+    def prepare(self, frames: int) -> None:
+        """Checks what is asked, for a clip of so many frames, and spreads the words over them.
+
+        Raises:
+            UserError: Such a clip cannot be made, or the prior has never seen a word.
+        """
+        self.generation.check(frames, self.fps, self.height, self.width)
+        self.travel = Travel.of(self.prompt, frames, self.negative)
+        self.generation.check_words(self.travel)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a frame, in pixels."""
+        return self.height or self.prior.resolution, self.width or self.prior.resolution
