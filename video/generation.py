@@ -1,55 +1,27 @@
-"""What the tasks that make clips share: a prior with motion modules, windows where a clip is long, and a sampler.
-
-x_T = alpha_T x_0 + sigma_T eps       x_0: nothing, a still, or a video;  eps of frame i drawn from (seed, i)
-x_0 = sampler(x_T)                    windows and known frames are wrappers of the prior: no sampler knows of them
-"""
+"""A prior of clips that are asked for in words: an image prior with motion modules, and how it is sampled."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
-from priors.base import Condition, Prior
-from suite.diffusion.noise import Kind, NoiseSchedule, Prediction, per_sample, target
-from suite.diffusion.samplers import Grid, ddim, dpmpp_2m, euler, heun
-from suite.errors import UserError
-from suite.progress import Progress
-from suite.rng import generator
-from suite.run import Run
-from suite.types import Times
-from video.framing import check_size
+from priors.base import Prior
 from video.motion.files import load_lora
 from video.motion.modules import Motion
-from video.motion_prior import ClipLatents, MotionPrior
+from video.motion_prior import MotionPrior
 from video.prompts import Travel
-from video.windows import Windowed, Windows
+from video.sampling import Sampling, check_sampling
+from video.windows import Windows
 
 log = logging.getLogger(__name__)
-SAMPLERS = {"dpmpp_2m": dpmpp_2m, "ddim": ddim, "euler": euler, "heun": heun}
-AT_ONCE = 16  # frames that the autoencoder takes together
-APART = Windows(
-    schedule="static", weights="flat", length=16, overlap=0
-)  # frames that do not know of each other
 
 
-class Generation:
-    """A prior of clips, and how clips are sampled from it.
+class Generation(Sampling):
+    """Sampling from an image prior with motion modules.
 
     Args:
         prior: The image prior.
         motion: Motion modules for it; None makes every frame by itself.
         loras: File -> strength: domain adapters and MotionLoRAs, mixed.
-        windows: How windows lie on clips of more frames than one has; None never lays any.
-        sampler: dpmpp_2m, ddim, euler or heun.
-        steps: Of sampling.
-        scale: Classifier-free guidance scale.
-        frame_seeds: Draw each frame's noise from (seed, its number), so that clips of other lengths begin alike;
-            otherwise that of the clip at once.
-        seed: Of the noise.
+        windows, sampler, steps, scale, frame_seeds, seed: See `Sampling`.
 
     Raises:
         UserError: An option is not possible, or modules or LoRAs belong to another prior.
@@ -68,33 +40,16 @@ class Generation:
         frame_seeds: bool = True,
         seed: int = 0,
     ) -> None:
-        if steps < 1:
-            raise UserError(f"steps must be at least 1, got {steps}.")
-        if sampler not in SAMPLERS:
-            raise UserError(f"sampler={sampler!r} is not one of: {', '.join(SAMPLERS)}.")
-        self.video = MotionPrior(
-            prior, motion, loras=[(load_lora(path), weight) for path, weight in (loras or {}).items()]
-        )
-        self.windows, self.frame_seeds, self.seed = windows, frame_seeds, seed
-        self.sampler, self.steps, self.scale = SAMPLERS[sampler], steps, scale
+        check_sampling(steps, sampler)
+        mixed = [(load_lora(path), weight) for path, weight in (loras or {}).items()]
+        super().__init__(
+            MotionPrior(prior, motion, loras=mixed), windows=windows, sampler=sampler, steps=steps, scale=scale,
+            frame_seeds=frame_seeds, seed=seed,
+        )  # fmt: skip
         if motion is None:
             log.info(
                 "No motion modules: every frame is a picture by itself. Give some with motion=file motion.path=FILE."
             )
-
-    def check(
-        self, frames: int, fps: float | int, height: int | None = None, width: int | None = None
-    ) -> None:
-        """Raises:
-        UserError: A clip of so many frames, at this rate, of this size cannot be made.
-        """
-        if frames < 2:
-            raise UserError(f"A clip has at least 2 frames, got frames={frames}: type frames=16.")
-        if not 0 < fps <= 1000:
-            raise UserError(f"fps is how many frames are shown in a second: above 0, got {fps:g}.")
-        check_size(height, width, self.video.factor)
-        if self.windows is None and self.video.motion is not None:
-            self.video.motion.check_frames(frames)
 
     def check_words(self, travel: Travel) -> None:
         """Raises:
@@ -103,118 +58,3 @@ class Generation:
         words = getattr(self.video.image, "known_words", None)
         for text in travel.texts if words is not None else ():
             words.refuse_unknown(text)
-
-    def noise(self, frames: int, height: int | None = None, width: int | None = None) -> ClipLatents:
-        """The clip's noise."""
-        size = {"height": height, "width": width}
-        if not self.frame_seeds:
-            return self.video.starting_noise(1, frames, generator(self.seed, 0, "clip"), **size)
-        draws = (generator(self.seed, i, "frame") for i in range(frames))
-        return torch.cat([self.video.starting_noise(1, 1, draw, **size) for draw in draws], dim=1)
-
-    @torch.no_grad()
-    def encode(self, frames: Float[Tensor, "f 3 h w"]) -> ClipLatents:
-        """Frames of any size to the latents of a clip."""
-        parts = [
-            self.video.image.encode(part.to(self.video.device), resize=False)
-            for part in frames.split(AT_ONCE)
-        ]
-        return torch.cat(parts)[None]
-
-    @torch.no_grad()
-    def decode(self, latents: ClipLatents, into: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """The frames of one clip, written into their place some at a time."""
-        for first in range(0, len(into), AT_ONCE):
-            part = slice(first, first + AT_ONCE)
-            into[part] = self.video.decode(latents[:, part])[0].to(into)
-        return into
-
-    def grid(self, strength: float | int = 1.0) -> Grid:
-        """The levels of a path to data in `steps` steps that begins at t = strength (SDEdit, arXiv:2108.01073).
-
-        Raises:
-            UserError: strength is not in (0, 1].
-        """
-        if not 0 < strength <= 1:
-            raise UserError(
-                f"strength={strength:g} is not possible: above 0 (keep all) up to 1 (keep nothing), as strength=0.6."
-            )
-        schedule = self.video.schedule
-        t = Grid.of(schedule, self.steps).t * strength
-        alpha, sigma = schedule.alpha_sigma(t)
-        new = torch.cat([torch.ones(1, dtype=torch.bool), alpha.diff() != 0])  # a table's entries, each once
-        ends = (torch.tensor([x], dtype=torch.float64) for x in schedule.final)
-        return Grid(t[new], *(torch.cat([x[new], end]) for x, end in zip((alpha, sigma), ends)))
-
-    def start(self, grid: Grid, noise: ClipLatents, x_0: ClipLatents | None = None) -> ClipLatents:
-        """Where sampling begins: noise, or what is given under noise."""
-        return noise if x_0 is None else float(grid.alpha[0]) * x_0 + float(grid.sigma[0]) * noise
-
-    def through_windows(self, frames: int, grid: Grid) -> Any:
-        """The prior, looking through windows where a clip is longer than one."""
-        windows, motion = self.windows, self.video.motion
-        if motion is None:
-            windows = APART
-        elif windows is not None and windows.length > motion.positions:
-            log.info("Windows of %d frames: %s has no more positions.", motion.positions, motion.name)
-            windows = replace(windows, length=motion.positions)
-        if windows is None or (frames <= windows.length and windows.schedule != "looped"):
-            return self.video
-        return Windowed(self.video, windows, grid.t)
-
-    @torch.no_grad()
-    def sample(
-        self, x: ClipLatents, condition: Condition, run: Run, *, grid: Grid, known: "KnownFrames | None" = None
-    ) -> ClipLatents:  # fmt: skip
-        """From noise to clean latents, following the path of `grid`."""
-        prior = self.through_windows(x.shape[1], grid)
-        if known is not None:
-            prior = Completing(prior, known)
-        with Progress(run, len(grid)) as progress:
-            shown = lambda i, x, p: progress.update(i, {"frames": x.shape[1]})  # noqa: E731
-            x = self.sampler(prior, x, condition, steps=grid, scale=self.scale, callback=shown)
-        run.statistics["evaluations"] = self.video.evaluations
-        return x if known is None else torch.where(known.where(x), known.x_0, x)
-
-
-class KnownFrames:
-    """Frames of a clip that are given.
-
-    Args:
-        x_0: Latents of a clip; only the given frames of it count.
-        given: Which those are.
-        eps: The clip's noise: at every level they stand under this.
-    """
-
-    def __init__(self, x_0: ClipLatents, given: Bool[Tensor, " f"], eps: ClipLatents) -> None:
-        self.x_0, self.given, self.eps = x_0, given, eps
-
-    def where(self, x: ClipLatents) -> Bool[Tensor, "1 f 1 1 1"]:
-        """A mask for clips like x."""
-        return self.given.to(x.device).reshape(1, -1, 1, 1, 1)
-
-
-class Completing:
-    """A prior of clips that knows some frames: they are put in their place, and of them it says the truth.
-
-        x_t = alpha x_0 + sigma eps  and  the answer that this means, in the known frames
-
-    So the others are made to fit them, as in RePaint (arXiv:2201.09865, without its resampling). For samplers it is the
-    prior itself: each keeps the known frames on their path to x_0.
-    """
-
-    batch_conditions = False
-
-    def __init__(self, prior: Any, known: KnownFrames) -> None:
-        self.prior, self.known = prior, known
-        self.schedule: NoiseSchedule = prior.schedule
-        self.kind: Kind = prior.kind
-
-    def predict(self, x_t: Float[Tensor, "b f c y x"], t: Times, condition: Condition) -> Prediction:
-        """What the prior says of the others beside the known frames."""
-        known, where = self.known, self.known.where(x_t)
-        alpha, sigma = (per_sample(x, x_t) for x in self.schedule.alpha_sigma(t))
-        x_t = torch.where(where, alpha * known.x_0 + sigma * known.eps, x_t)
-        said = self.prior.predict(x_t, t, condition)
-        raw = torch.where(where, target(self.kind, known.x_0, known.eps, alpha, sigma), said.raw)
-        return replace(said, x_t=x_t, raw=raw)

@@ -18,9 +18,9 @@ from suite.metrics.images import psnr
 from suite.run import Run
 from video.clip_task import ClipTask
 from video.framing import read_still
-from video.generation import KnownFrames
 from video.motion.modules import Motion
 from video.products import clear, frame_store, report, write_clip
+from video.sampling import KnownFrames
 
 WAYS = ("replace", "noise", "concat")
 

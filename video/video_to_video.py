@@ -17,8 +17,8 @@ from suite.run import Run
 from suite.types import Images
 from video.clip_task import ClipTask
 from video.framing import fitted, natural_size
-from video.generation import AT_ONCE
 from video.products import clear, frame_store, report, write_clip
+from video.sampling import AT_ONCE
 
 
 @dataclass(kw_only=True)

@@ -10,10 +10,11 @@ from suite.io.images import read_image, write_image
 from suite.rng import generator
 from suite.run import Run
 from video.framing import fitted, natural_size, read_still
-from video.generation import SAMPLERS, Completing, Generation, KnownFrames
+from video.generation import Generation
 from video.image_to_video import ImageToVideo
 from video.motion.modules import fresh
 from video.prompts import Travel
+from video.sampling import SAMPLERS, Completing, KnownFrames
 
 
 @pytest.fixture(scope="module")

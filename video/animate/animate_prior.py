@@ -26,6 +26,7 @@ from suite.types import Frames, Images, Times
 from video.animate.animator import SCHEDULERS, Animator
 from video.animate.reference_net import look, seeing
 from video.motion.insertion import Insertion, inserted
+from video.motion.modules import Motion
 from video.motion_prior import CODED_AT_ONCE, ClipLatents
 
 # Names of a condition's tensors; those of frames.* have one row a frame, on the second axis.
@@ -82,10 +83,18 @@ class AnimatePrior(nn.Module):
         parts = [self.image.decode(part) for part in latents.flatten(0, 1).split(CODED_AT_ONCE)]
         return torch.cat(parts).unflatten(0, latents.shape[:2])
 
-    def starting_noise(self, poses: Frames, generator: torch.Generator) -> ClipLatents:
-        """Standard normal latents for clips in these pictures of poses."""
-        b, f, _, h, w = poses.shape
-        shape = (b, f, self.latent_channels, h // self.factor, w // self.factor)
+    @property
+    def motion(self) -> Motion | None:
+        """Its motion modules."""
+        return self.animator.motion
+
+    def starting_noise(
+        self, count: int, frames: int, generator: torch.Generator, *, height: int | None = None,
+        width: int | None = None,
+    ) -> ClipLatents:  # fmt: skip
+        """Standard normal latents for `count` clips of height x width pixels, by default the prior's own size."""
+        height, width = height or self.resolution, width or self.resolution
+        shape = (count, frames, self.latent_channels, height // self.factor, width // self.factor)
         return noise_like(torch.empty(shape, device=self.device), generator)
 
     def embed(

@@ -106,7 +106,9 @@ def step_loss(prior: AnimatePrior, step: Step, recipe: Recipe) -> Float[Tensor, 
 @torch.no_grad()
 def animated(prior: AnimatePrior, samples: Samples, seed: int) -> Frames:
     """The stills in the clips' poses, in few steps."""
-    noise = prior.starting_noise(samples.poses, generator(seed, 0, "preview"))
+    clips, frames, _, height, width = samples.poses.shape
+    draw = generator(seed, 0, "preview")
+    noise = prior.starting_noise(clips, frames, draw, height=height, width=width)
     condition = prior.embed(samples.stills, samples.poses)
     return prior.decode(dpmpp_2m(prior, noise, condition, steps=SHOWN_STEPS, scale=SHOWN_SCALE)).cpu()
 

@@ -84,7 +84,9 @@ def test_guidance_goes_from_no_still_to_the_still_in_the_same_poses(tiny_prior):
     assert close(got, other + 3 * (one - other), 1e-4)
     elsewhere = prior.embed(q["stills"], q["poses"].flip(1)).negative
     assert not close(prior.predict(q["x_t"], q["t"], elsewhere).raw, other, 1e-3)
-    made = ddim(prior, prior.starting_noise(q["poses"], generator(0, 0, "x")), condition, steps=2, scale=2.0)
+    clips, frames, _, height, width = q["poses"].shape
+    noise = prior.starting_noise(clips, frames, generator(0, 0, "x"), height=height, width=width)
+    made = ddim(prior, noise, condition, steps=2, scale=2.0)
     assert prior.decode(made).shape == q["poses"].shape
 
 
