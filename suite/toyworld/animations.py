@@ -14,9 +14,10 @@ from suite.geometry.skeletons import Poses
 from suite.toyworld.actors import acted
 from suite.toyworld.characters import describe, random_outfit
 from suite.toyworld.clips import random_backdrop
-from suite.toyworld.dataset import DISTANCE, FOV_DEG, orbit, random_backgrounds, random_lights
-from suite.toyworld.motions import PEOPLE, PEOPLE_MOTIONS, held_out_motion, random_phases
+from suite.toyworld.dataset import DISTANCE, FOV_DEG, check_split, orbit, random_backgrounds, random_lights
+from suite.toyworld.motions import PEOPLE, PEOPLE_MOTIONS, check_motions, held_out_motion, random_phases
 from suite.toyworld.outfits import Outfit
+from suite.toyworld.pool import ClipBatch
 from suite.toyworld.poses import POSES, Pose, jittered
 from suite.toyworld.render import Lights
 from suite.toyworld.takes import Take
@@ -46,19 +47,6 @@ class AnimationLabel:
     outfit: Outfit
 
 
-@dataclass(frozen=True)
-class AnimationBatch:
-    """`b` samples: `frames` `b 1+f h w 3` float32 RGB in [0, 1], the still first, and what is known of each."""
-
-    frames: np.ndarray
-    labels: tuple[AnimationLabel, ...]
-
-    @property
-    def images(self) -> np.ndarray:
-        """The frames, as a pool of training pictures asks for them."""
-        return self.frames
-
-
 class Animations:
     """Endless stills with clips, any batch of which follows from a seed and a number.
 
@@ -79,26 +67,20 @@ class Animations:
         motions: Sequence[str] = PEOPLE_MOTIONS,
         backdrops: float = 0.3,
     ) -> None:
-        if split not in ("train", "held_out", "all"):
-            raise ValueError(f"A split is train, held_out or all, got {split!r}.")
+        check_split(split)
         if frames < 1 or size < 1:
             raise ValueError(
                 f"Animations have at least one frame and one pixel, got frames={frames}, size={size}."
             )
-        unknown = [motion for motion in motions if motion not in PEOPLE]
-        if unknown or not motions:
-            asked = repr(unknown[0]) if unknown else "none"
-            raise ValueError(f"The motions of people are {', '.join(PEOPLE_MOTIONS)}; got {asked}.")
+        check_motions(motions, PEOPLE_MOTIONS, "people")
         self.size, self.frames, self.split = size, frames, split
         self.motions, self.backdrops = tuple(motions), backdrops
 
-    def batch(self, count: int, seed: int, number: int) -> AnimationBatch:
-        """The batch of this number."""
+    def batch(self, count: int, seed: int, number: int) -> ClipBatch:
+        """The batch of this number, the still before the frames of each clip, each with its `AnimationLabel`."""
         random = np.random.default_rng([seed, number])
         made = [self._sample(random) for _ in range(count)]
-        return AnimationBatch(
-            np.stack([take.frames() for take, _ in made]), tuple(label for _, label in made)
-        )
+        return ClipBatch(np.stack([take.frames() for take, _ in made]), tuple(label for _, label in made))
 
     def _sample(self, random: np.random.Generator) -> tuple[Take, AnimationLabel]:
         outfit, motion = self._pair(random)

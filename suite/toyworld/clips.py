@@ -15,6 +15,7 @@ from suite.toyworld.captions import caption, subject, view_word
 from suite.toyworld.dataset import (
     FOV_DEG,
     Named,
+    check_split,
     random_backgrounds,
     random_cameras,
     random_lights,
@@ -29,12 +30,14 @@ from suite.toyworld.motions import (
     PEOPLE_MOTIONS,
     TURNING,
     camera_at,
+    check_motions,
     held_out_motion,
     random_phases,
     shot_at,
 )
 from suite.toyworld.objects import Surface, article, build, held_out, kinds
 from suite.toyworld.outfits import Outfit
+from suite.toyworld.pool import ClipBatch
 from suite.toyworld.render import Lights
 from suite.toyworld.takes import Backdrop, Take, Truth
 
@@ -61,19 +64,6 @@ class ClipLabel:
     view: str
     source: str
     front: bool
-
-
-@dataclass(frozen=True)
-class ClipBatch:
-    """`b` clips: `frames` `b f h w 3` float32 RGB in [0, 1], and what is known of each."""
-
-    frames: np.ndarray
-    labels: tuple[ClipLabel, ...]
-
-    @property
-    def images(self) -> np.ndarray:
-        """The frames, as a pool of training pictures asks for them."""
-        return self.frames
 
 
 @dataclass(frozen=True)
@@ -118,16 +108,12 @@ class Clips:
         backdrops: float = 0.3,
         view_words: float = 0.5,
     ) -> None:
-        if split not in ("train", "held_out", "all"):
-            raise ValueError(f"A split is train, held_out or all, got {split!r}.")
+        check_split(split)
         if frames < 1 or size < 1:
             raise ValueError(
                 f"Clips have at least one frame and one pixel, got frames={frames}, size={size}."
             )
-        unknown = [motion for motion in motions if motion not in CLIP_MOTIONS]
-        if unknown or not motions:
-            asked = repr(unknown[0]) if unknown else "none"
-            raise ValueError(f"The motions of clips are {', '.join(CLIP_MOTIONS)}; got {asked}.")
+        check_motions(motions, CLIP_MOTIONS, "clips")
         self.motions = {s: [m for m in can if m in motions] for s, can in SOURCES.items()}
         able = [bool(self.motions[source]) and (source != "real" or bool(real)) for source in SOURCES]
         weights = np.array(shares, dtype=float) * able
@@ -141,7 +127,7 @@ class Clips:
         self.specs = specs_by_kind(lambda spec: split == "all" or not held_out(spec))
 
     def batch(self, count: int, seed: int, number: int) -> ClipBatch:
-        """The batch of this number: `count` clips."""
+        """The batch of this number: `count` clips, each with its `ClipLabel`."""
         takes = self.takes(count, seed, number)
         return ClipBatch(np.stack([take.frames() for take, _ in takes]), tuple(label for _, label in takes))
 

@@ -73,6 +73,14 @@ class Batch:
     labels: tuple[Label, ...]
 
 
+def check_split(split: str) -> None:
+    """Raises:
+    ValueError: There is no such split.
+    """
+    if split not in ("train", "held_out", "all"):
+        raise ValueError(f"A split is train, held_out or all, got {split!r}.")
+
+
 class Scenes:
     """Captioned pictures of toyworld.
 
@@ -95,8 +103,7 @@ class Scenes:
         views: int = 1,
         view_words: float = 0.7,
     ) -> None:
-        if split not in ("train", "held_out", "all"):
-            raise ValueError(f"A split is train, held_out or all, got {split!r}.")
+        check_split(split)
         weights = np.array(shares, dtype=float) * [1, bool(real), 1, 1]
         self.shares, self.real, self.size = weights / weights.sum(), tuple(real), size
         self.views, self.view_words = views, view_words

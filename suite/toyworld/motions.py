@@ -6,7 +6,7 @@ MOTIONS are those of objects, which pictures show too; clips (CLIP_MOTIONS) add 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -113,6 +113,16 @@ CYCLES: dict[str, tuple[float, float]] = {
     "waving": (1.0, 2.0), "walking": (0.75, 1.25), "running": (0.75, 1.5), "jumping": (0.8, 1.2),
     "dancing": (0.8, 1.2),
 }  # fmt: skip
+
+
+def check_motions(asked: Sequence[str], possible: Sequence[str], owner: str) -> None:
+    """Raises:
+    ValueError: None is asked for, or one that clips or people (the owner) do not have.
+    """
+    unknown = [motion for motion in asked if motion not in possible]
+    if unknown or not asked:
+        got = repr(unknown[0]) if unknown else "none"
+        raise ValueError(f"The motions of {owner} are {', '.join(possible)}; got {got}.")
 
 
 def random_phases(motion: str, frames: int, random: np.random.Generator) -> np.ndarray:

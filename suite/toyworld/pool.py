@@ -5,8 +5,10 @@ or wear, teaches almost as much as a new one.
 """
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 
 from suite.types import Frames, Images
@@ -18,6 +20,19 @@ class Source(Protocol):
 
     def batch(self, count: int, seed: int, number: int) -> Any:
         """`count` pictures `images` (`b h w 3`, clips `b f h w 3`, float32 RGB in [0, 1]), and `labels`, one each."""
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """`b` clips: `frames` `b f h w 3` float32 RGB in [0, 1], and what is known of each."""
+
+    frames: np.ndarray
+    labels: tuple[Any, ...]
+
+    @property
+    def images(self) -> np.ndarray:
+        """The frames, as a pool of training pictures asks for them."""
+        return self.frames
 
 
 class Pool:

@@ -10,10 +10,11 @@ import torch
 from suite.errors import UserError
 from suite.geometry.skeletons import Poses
 from suite.io.poses import read_poses
-from suite.io.videos import VideoFile
 from suite.toyworld.animations import Animations
 from suite.toyworld.motions import PEOPLE_MOTIONS
-from video.motion.sources import OPEN_FILES, SUFFIXES, middle_square
+from suite.toyworld.pool import ClipBatch
+from video.framing import fitted
+from video.video_folders import OPEN_FILES, VideoFolder
 
 
 @dataclass(frozen=True)
@@ -22,19 +23,6 @@ class FilmLabel:
 
     caption: str
     poses: Poses
-
-
-@dataclass(frozen=True)
-class FilmBatch:
-    """`b` samples: `frames` `b 1+f h w 3` float32 RGB in [0, 1], the still first, and what is known of each."""
-
-    frames: np.ndarray
-    labels: tuple[FilmLabel, ...]
-
-    @property
-    def images(self) -> np.ndarray:
-        """The frames, as a pool of training pictures asks for them."""
-        return self.frames
 
 
 class FolderAnimations:
@@ -54,51 +42,36 @@ class FolderAnimations:
     """
 
     def __init__(self, folder: str | Path, *, frames: int = 16, size: int = 64, every: int = 1) -> None:
-        self.folder, self.frames, self.size, self.every = Path(folder).expanduser(), frames, size, every
-        if min(frames, size, every) < 1:
-            raise UserError(f"frames, size and every must be positive, got {frames}, {size} and {every}.")
-        if not self.folder.is_dir():
-            raise UserError(f"There is no folder of videos at {self.folder}.")
-        self.names = sorted(p.name for p in self.folder.iterdir() if p.suffix.lower() in SUFFIXES)
-        if not self.names:
-            raise UserError(f"{self.folder} has no videos ({', '.join(SUFFIXES)}).")
-        self.poses_of = {name: self._poses_beside(name) for name in self.names}
-        self._open = functools.lru_cache(maxsize=OPEN_FILES)(VideoFile)
+        self.videos = VideoFolder(folder, frames=frames, size=size, every=every)
+        self.poses_of = {name: self._poses_beside(name) for name in self.videos.names}
         self._read = functools.lru_cache(maxsize=OPEN_FILES)(read_poses)
 
     def _poses_beside(self, name: str) -> Path:
-        stem = self.folder / Path(name).stem
+        folder = self.videos.folder
+        stem = folder / Path(name).stem
         for place in (stem.with_name(stem.name + ".json"), stem):
             if place.exists():
                 return place
-        raise UserError(
-            f"{self.folder / name} has no poses: {stem.name}.json or a folder {stem.name} beside it."
-        )
+        raise UserError(f"{folder / name} has no poses: {stem.name}.json or a folder {stem.name} beside it.")
 
-    def batch(self, count: int, seed: int, number: int) -> FilmBatch:
-        """The batch of this number."""
-        random = np.random.default_rng([seed, number])
-        made = [self._sample(self.names[random.integers(len(self.names))], random) for _ in range(count)]
+    def batch(self, count: int, seed: int, number: int) -> ClipBatch:
+        """The batch of this number, the still before the frames of each clip, each with its `FilmLabel`."""
+        random, names = np.random.default_rng([seed, number]), self.videos.names
+        made = [self._sample(names[random.integers(len(names))], random) for _ in range(count)]
         frames = torch.stack([frames for frames, _ in made]).movedim(2, -1).numpy()
-        return FilmBatch(frames, tuple(label for _, label in made))
+        return ClipBatch(frames, tuple(label for _, label in made))
 
     def _sample(self, name: str, random: np.random.Generator) -> tuple[torch.Tensor, FilmLabel]:
-        video, poses = self._open(self.folder / name), self._read(self.poses_of[name])
-        needed, there = (self.frames - 1) * self.every + 1, min(len(video), len(poses))
-        if there < needed:
-            raise UserError(
-                f"{self.folder / name} has {there} frames with poses, and {self.frames} at every={self.every} take "
-                f"{needed}. Take fewer frames, a smaller every, or remove it."
-            )
-        start = int(random.integers(there - needed + 1))
-        chosen = [int(random.integers(there)), *range(start, start + needed, self.every)]
+        video, poses, size = self.videos.open(name), self._read(self.poses_of[name]), self.videos.size
+        there = min(len(video), len(poses))
+        stretch = self.videos.stretch(name, there, random, "frames with poses")
+        chosen = [int(random.integers(there)), *stretch]
         frames = video.read(chosen)
         height, width = frames.shape[-2:]
         if poses.size is not None:
             poses = poses.scaled(height, width)
-        return middle_square(frames, self.size), FilmLabel(
-            Path(name).stem, middle_of(replace(poses, size=(height, width)), chosen, self.size)
-        )
+        poses = middle_of(replace(poses, size=(height, width)), chosen, size)
+        return fitted(frames, size, size), FilmLabel(Path(name).stem, poses)
 
 
 def middle_of(poses: Poses, chosen: list[int], size: int) -> Poses:

@@ -1,7 +1,6 @@
 """Captioned clips to train on: a folder of videos, or those that toyworld renders."""
 
 import csv
-import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,20 +10,19 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from priors.known_words import KnownWords
 from priors.loading.folders import listing
 from priors.stable_diffusion import StableDiffusionPrior
 from suite.errors import UserError
-from suite.io.videos import VideoFile
 from suite.toyworld.clips import Clips
 from suite.toyworld.dataset import real_surfaces
 from suite.toyworld.motions import CLIP_MOTIONS
+from suite.toyworld.pool import ClipBatch
+from video.framing import fitted
+from video.video_folders import VideoFolder
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp")
 FILE_COLUMNS, CAPTION_COLUMNS = ("file", "path", "video", "videoid"), ("caption", "text", "name")
-OPEN_FILES = 32
 
 
 @dataclass(frozen=True)
@@ -33,19 +31,6 @@ class ClipLabel:
 
     caption: str
     file: str
-
-
-@dataclass(frozen=True)
-class ClipBatch:
-    """`b` clips: `frames` `b f h w 3` float32 RGB in [0, 1], and what is known of each."""
-
-    frames: np.ndarray
-    labels: tuple[ClipLabel, ...]
-
-    @property
-    def images(self) -> np.ndarray:
-        """The frames, as a pool of training pictures asks for them."""
-        return self.frames
 
 
 class FolderClips:
@@ -65,14 +50,11 @@ class FolderClips:
     """
 
     def __init__(self, folder: str | Path, *, frames: int = 16, size: int = 64, every: int = 1) -> None:
-        self.folder, self.frames, self.size, self.every = Path(folder).expanduser(), frames, size, every
-        if min(frames, size, every) < 1:
-            raise UserError(f"frames, size and every must be positive, got {frames}, {size} and {every}.")
-        self.captions = captions_of(self.folder)
-        self._open = functools.lru_cache(maxsize=OPEN_FILES)(VideoFile)
+        self.videos = VideoFolder(folder, frames=frames, size=size, every=every)
+        self.captions = captions_of(self.videos)
 
     def batch(self, count: int, seed: int, number: int) -> ClipBatch:
-        """The batch of this number."""
+        """The batch of this number, each clip with its `ClipLabel`."""
         random = np.random.default_rng([seed, number])
         names = list(self.captions)
         chosen = [names[i] for i in random.integers(len(names), size=count)]
@@ -86,15 +68,9 @@ class FolderClips:
         Raises:
             UserError: It is too short, or cannot be read.
         """
-        video = self._open(self.folder / name)
-        needed = (self.frames - 1) * self.every + 1
-        if len(video) < needed:
-            raise UserError(
-                f"{self.folder / name} has {len(video)} frames, and {self.frames} at every={self.every} take {needed}. "
-                "Take fewer frames, a smaller every, or remove it."
-            )
-        start = int(random.integers(len(video) - needed + 1))
-        return middle_square(video.read(range(start, start + needed, self.every)), self.size)
+        video = self.videos.open(name)
+        frames = video.read(self.videos.stretch(name, len(video), random))
+        return fitted(frames, self.videos.size, self.videos.size)
 
 
 @dataclass(frozen=True)
@@ -142,28 +118,13 @@ def _known(words: KnownWords, text: str) -> bool:
     return True
 
 
-def middle_square(frames: Float[Tensor, "f 3 h w"], size: int) -> Float[Tensor, "f 3 s s"]:
-    """Scaled until the shorter side is `size`, and cut to the middle."""
-    h, w = frames.shape[-2:]
-    scale = size / min(h, w)
-    scaled = (max(size, round(h * scale)), max(size, round(w * scale)))
-    if scaled != (h, w):
-        frames = F.interpolate(frames, scaled, mode="bilinear", align_corners=False, antialias=scale < 1)
-    top, left = (scaled[0] - size) // 2, (scaled[1] - size) // 2
-    return frames[..., top : top + size, left : left + size].clamp(0, 1)
-
-
-def captions_of(folder: Path) -> dict[str, str]:
+def captions_of(videos: VideoFolder) -> dict[str, str]:
     """File name -> caption of the videos in a folder.
 
     Raises:
-        UserError: See FolderClips.
+        UserError: Its .csv file cannot be understood.
     """
-    if not folder.is_dir():
-        raise UserError(f"There is no folder of videos at {folder}.")
-    files = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not files:
-        raise UserError(f"{folder} has no videos ({', '.join(SUFFIXES)}).")
+    folder, files = videos.folder, videos.names
     tables = sorted(folder.glob("*.csv"))
     if not tables:
         return {name: caption_of_name(Path(name).stem) for name in files}

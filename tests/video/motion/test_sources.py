@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 from priors.stable_diffusion import load
 from suite.errors import UserError
-from video.motion.sources import ClipData, FolderClips, caption_of_name, middle_square
+from video.motion.sources import ClipData, FolderClips, caption_of_name
 
 
 def test_a_folder_gives_the_frames_of_its_files(videos):
@@ -37,13 +36,6 @@ def test_captions_of_names_and_tables(videos):
     ]
     (videos / "list.csv").write_text("videoid,name\na_red_car-1,a shiny car\nelsewhere,nothing\n")
     assert FolderClips(videos, frames=1).captions == {"a_red_car-1.gif": "a shiny car"}
-
-
-def test_the_middle_square():
-    """The shorter side becomes the size, the longer is cut alike on both sides."""
-    ramp = torch.arange(8.0).expand(1, 3, 4, 8) / 8
-    assert torch.equal(middle_square(ramp, 4), ramp[..., 2:6])
-    assert middle_square(ramp, 2).shape == (1, 3, 2, 2)
 
 
 def test_folders_that_cannot_be_used(videos, tmp_path):
