@@ -89,7 +89,8 @@ def conform(value: Any, option: Option, target: Callable) -> Any:
     converted, fits = _converted(value, option.annotation)
     if not fits:
         wanted = option.type_name.replace("Literal[", "one of [")
-        raise UserError(f"{option.name} of {name_of(target)} must be {wanted}, got {value!r}.")
+        said = f"{option.name} of {name_of(target)} must be {wanted}, got {value!r}."
+        raise UserError(f"{said} {option.doc}" if "Mapping[" in wanted else said)
     return converted
 
 
@@ -99,6 +100,8 @@ def _converted(value: Any, annotation: Any) -> tuple[Any, bool]:
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     if isinstance(value, list | tuple):
         return _converted_list(value, kinds), True
+    if isinstance(value, dict):
+        return _converted_mapping(value, kinds)
     if value is None or isinstance(value, bool):
         fits = type(value) in kinds or value in choices
     elif isinstance(value, int):
@@ -112,7 +115,17 @@ def _converted(value: Any, annotation: Any) -> tuple[Any, bool]:
         value = Path(value) if Path in kinds and str not in kinds else value
     else:
         return value, True
-    return value, fits or not all(kind in SCALARS or get_origin(kind) is Literal for kind in kinds)
+    understood = (kind in SCALARS or get_origin(kind) in (Literal, Mapping) for kind in kinds)
+    return value, fits or not all(understood)
+
+
+def _converted_mapping(values: dict, kinds: Sequence) -> tuple[dict, bool]:
+    """A mapping of names to values where the annotation says which."""
+    for kind in kinds:
+        if get_origin(kind) is Mapping:
+            found = {key: _converted(value, get_args(kind)[1]) for key, value in values.items()}
+            return {key: value for key, (value, _) in found.items()}, all(fits for _, fits in found.values())
+    return values, True
 
 
 def _converted_list(values: Sequence, kinds: Sequence) -> Sequence:

@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from priors.base import Prior
+from suite.diffusion.samplers import Grid
 from video.motion.files import load_lora
 from video.motion.modules import Motion
 from video.motion_prior import MotionPrior
@@ -46,10 +48,6 @@ class Generation(Sampling):
             MotionPrior(prior, motion, loras=mixed), windows=windows, sampler=sampler, steps=steps, scale=scale,
             frame_seeds=frame_seeds, seed=seed,
         )  # fmt: skip
-        if motion is None:
-            log.info(
-                "No motion modules: every frame is a picture by itself. Give some with motion=file motion.path=FILE."
-            )
 
     def check_words(self, travel: Travel) -> None:
         """Raises:
@@ -58,3 +56,11 @@ class Generation(Sampling):
         words = getattr(self.video.image, "known_words", None)
         for text in travel.texts if words is not None else ():
             words.refuse_unknown(text)
+
+    def through_windows(self, frames: int, grid: Grid) -> Any:
+        """As `Sampling` has it; says so where frames do not know of each other."""
+        if self.video.motion is None:
+            log.info(
+                "No motion modules: every frame is a picture by itself. Give some with motion=file motion.path=FILE."
+            )
+        return super().through_windows(frames, grid)

@@ -6,9 +6,11 @@ holds more than what was asked for.
 """
 
 import logging
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,8 +39,9 @@ class Decord:
     def __init__(self, path: Path) -> None:
         import decord
 
-        decord.logging.set_level(decord.logging.ERROR)
-        self.reader = decord.VideoReader(str(path), num_threads=1)
+        decord.logging.set_level(decord.logging.QUIET)  # what is wrong is raised
+        with _silence():
+            self.reader = decord.VideoReader(str(path), num_threads=1)
         channels = self.reader[0].shape[2]
         if channels != 3:  # widths such as 16, 48, 72: dmlc/decord issue 336
             raise ValueError(f"decord 0.6 takes the padding of its rows for colour ({channels} channels)")
@@ -47,6 +50,19 @@ class Decord:
 
     def read(self, indices: list[int]) -> np.ndarray:
         return self.reader.get_batch(indices).asnumpy()
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """No stderr, of C++ either: decord prints what it also raises."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class Sequential:

@@ -79,13 +79,18 @@ class VideoFile:
         self._noted = noted_size(self.path) if self.path.suffix.lower() in MP4 else None
 
     def _first_that_reads(self, backends: Sequence[str]) -> Any:
+        said = []
         for self.backend in backends:
             try:
-                return READERS[self.backend](self.path)
+                reader = READERS[self.backend](self.path)
             except Exception as error:  # each decoder has its own classes
                 if not isinstance(error, ImportError) or len(backends) == 1:
                     failure, failed = error, self.backend
-                log.info("%s cannot read %s: %s", self.backend, self.path, _first_line(error))
+                said.append(f"{self.backend} cannot read {self.path}: {_first_line(error)}")
+            else:
+                for line in said:  # where none can read it, the error below says all there is to say
+                    log.info(line)
+                return reader
         if not self.path.is_dir() and only_sound(self.path):
             raise UserError(f"{self.path} has sound but no pictures: give a file with a video track.")
         if self.path.is_dir():
@@ -133,7 +138,9 @@ class VideoFile:
         try:
             frames = self._reader.read(list(indices))
         except Exception as error:
-            reason = f"{_first_line(error)}. It may be cut short: read fewer frames with count=N"
+            if self.path.is_dir():
+                raise UserError(f"The folder {self.path} is no video: {_first_line(error)}.") from error
+            reason = f"{_first_line(error)}. It may be cut short: take fewer of its frames, or convert it"
             raise UserError(f"The video {self.path} is damaged: {reason}.") from error
         h, w = self._noted or frames.shape[1:3]
         if 0 <= frames.shape[1] - h <= 1 and 0 <= frames.shape[2] - w <= 1:

@@ -1,5 +1,6 @@
 """From values to objects: build, complete, conversion, and what is said of mistakes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +47,7 @@ class Painter:
 
     Args:
         brushes: All of them.
+        mixed: Colours, as {red: 0.5}.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Painter:
         name: str = "",
         anything: Any = None,
         helper: object = None,
+        mixed: Mapping[str, float | int] | None = None,
     ) -> None:
         self.__dict__.update(locals())
 
@@ -112,6 +115,8 @@ def test_extra_options_are_passed_as_objects():
         ("path", "a/b", Path("a/b")),
         ("path", None, None),
         ("anything", [1, "x"], [1, "x"]),
+        ("mixed", {"red": 1, "blue": 0.5}, {"red": 1, "blue": 0.5}),
+        ("mixed", None, None),
     ],
 )
 def test_values_take_the_annotated_type(key, given, expected):
@@ -133,6 +138,11 @@ def test_values_take_the_annotated_type(key, given, expected):
         (painter(steps=True), "steps of .*Painter must be int, got True"),
         (painter(name=3), "name of .*Painter must be str, got 3"),
         (painter(steps=None), "steps of .*Painter must be int, got None"),
+        (
+            painter(mixed="blue"),
+            r"mixed of .*Painter must be Mapping\[str, .*got 'blue'. Colours, as {red: 0.5}.",
+        ),
+        (painter(mixed={"blue": "much"}), r"mixed of .* got {'blue': 'much'}. Colours, as {red: 0.5}."),
         (
             painter(brushes=[{"_target_": HERE + "Brush", "width": 1, "kind": "rond"}]),
             r"kind of .*Brush must be one of \['round', 'flat'\], got 'rond'",

@@ -166,11 +166,12 @@ def test_a_command_takes_another_shape(command, tiny_folder, tmp_path):
         ({"width": 60}, "width=60 is not possible"),
     ],
 )
-def test_bad_input_is_one_line(image, still, options, message):
-    """Said before anything is made, with the way out."""
-    with pytest.raises(UserError, match=message):
+def test_bad_input_is_one_line(image, still, caplog, options, message):
+    """Said before anything is made, with the way out, and nothing beside it."""
+    with pytest.raises(UserError, match=message), caplog.at_level("INFO"):
         given = {"prior": image, "motion": fresh(image.unet), "image": str(still), "prompt": "a red car"}
         ImageToVideo(**(given | options))
+    assert not caplog.messages
 
 
 def test_a_video_has_no_cutout():

@@ -222,8 +222,17 @@ def test_files_that_hold_no_pictures(tmp_path):
         VideoFile(tmp_path / "nothing")
     write_video(tmp_path / "two", ramps(2, 8, 8), 4)
     Image.new("RGB", (5, 6)).save(tmp_path / "two" / "00002.png")
-    with pytest.raises(UserError, match="00002.png has 5 x 6 pixels, not 8 x 8"):
+    with pytest.raises(UserError, match="two is no video: 00002.png has 5 x 6 pixels, not 8 x 8"):
         VideoFile(tmp_path / "two").read()
+
+
+def test_what_no_decoder_reads_is_said_once(tmp_path, caplog, capfd):
+    """No decoder's own complaint stands before the one line of the error."""
+    (tmp_path / "text.mp4").write_text("hello")
+    with caplog.at_level("INFO"), pytest.raises(UserError, match="text.mp4 is not a video that"):
+        VideoFile(tmp_path / "text.mp4")
+    printed = capfd.readouterr()
+    assert not caplog.messages and not printed.out and not printed.err
 
 
 @pytest.mark.parametrize("backend", ["auto", "pyav", "imageio"])
