@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from priors.base import Condition, Prior
+from priors.pixels import PixelPrior
 from priors.prompts import VIEW_WORDS, ViewPrompts
 from suite.diffusion.noise import NoiseSchedule, per_sample, target
 from suite.errors import UserError
@@ -127,7 +128,7 @@ class GaussianMixturePrior(Prior):
         return _exact_v(self.schedule, x_t, t, condition, self.means.to(x_t), self.stds.to(x_t))
 
 
-class ImageSetPrior(Prior):
+class ImageSetPrior(PixelPrior):
     """The exact denoiser of a finite set of images: all that it can imagine are these.
 
     Distilling it must give back the images, so it tests a 3D pipeline without a learned network. Latents are
@@ -163,16 +164,6 @@ class ImageSetPrior(Prior):
         self.register_buffer("weights", torch.ones(len(images), dtype=torch.float64))
         self.register_buffer("views", None if cameras is None else _from_origin(cameras))
         _describe(self, schedule, resolution=images.shape[-1])
-
-    def encode(self, images: Images) -> Latents:
-        """2 images - 1, resized to the set's size (bilinear, antialiased)."""
-        if images.shape[-2:] != self.means.shape[-2:]:
-            images = F.interpolate(images, self.means.shape[-2:], mode="bilinear", antialias=True)
-        return images * 2 - 1
-
-    def decode(self, latents: Latents) -> Images:
-        """(latents + 1) / 2, clipped to [0, 1]."""
-        return (latents / 2 + 0.5).clamp(0, 1)
 
     def encode_text(self, texts: Sequence[str]) -> Condition:
         """The weights of the images that each text leaves."""

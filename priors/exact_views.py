@@ -16,9 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from priors.base import CameraContract, Condition, Prior
-from priors.prompts import ViewPrompts
+from priors.base import CameraContract, Condition
+from priors.pixels import PixelPrior
 from priors.toyworld import posterior, rgba
+from priors.view_prior import ViewPrior
 from suite.diffusion.noise import NoiseSchedule, per_sample, target
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
@@ -43,7 +44,7 @@ class Seen:
     misfit: float
 
 
-class ExactViews(Prior):
+class ExactViews(PixelPrior, ViewPrior):
     """Every view of a thing of toyworld, given one picture of it.
 
     "" means any of the things it knows; so with one thing guidance changes nothing at any scale.
@@ -79,7 +80,6 @@ class ExactViews(Prior):
         for thing in things:
             self._learn(thing)
         self.closed = len(things) > 0
-        self._shown: tuple[Images, Cameras] | None = None
         self._places: dict[str, Seen] = {}
 
     def show(self, image: Images, reference: Cameras) -> None:
@@ -96,37 +96,14 @@ class ExactViews(Prior):
             self._places = {}
         self._shown = (image, reference)
 
-    def embed(
-        self,
-        prompts: Sequence[str] | ViewPrompts,
-        cameras: Cameras | None = None,
-        image: Images | None = None,
-        *,
-        reference: Cameras | None = None,
+    def condition_of(
+        self, texts: Sequence[str], cameras: Cameras, image: Images | None, reference: Cameras | None
     ) -> Condition:
-        """The condition of each camera; of the texts only the thing that they name counts.
-
-        Args:
-            prompts: One a camera.
-            cameras: The views that are wanted.
-            image, reference: A picture and its camera; None is what was shown last.
-
-        Raises:
-            ValueError: Cameras or the picture are missing, or their numbers differ.
-        """
+        """What the picture may show, from each camera; of the texts only the thing that they name counts."""
         if image is not None:
-            if reference is None:
-                raise ValueError("embed needs reference=, the camera that took image=.")
             self.show(image, reference)
-        if isinstance(prompts, str) or cameras is None or len(prompts) != len(cameras):
-            raise ValueError(
-                f"embed takes one text a camera, and cameras, got {prompts!r:.80} and {cameras}."
-            )
-        if self._shown is None:
-            raise ValueError("ExactViews needs a picture: show(image, reference) it once.")
-        for text in prompts.texts if isinstance(prompts, ViewPrompts) else prompts:
+        for text in texts:
             self._learn(text)
-        self.camera_contract.check(cameras)
         pictures = torch.stack([self._views(name, cameras) for name in self._recognised()], dim=1)
         misfit = torch.tensor([seen.misfit for seen in self._recognised().values()])
         likelihood = torch.softmax(-misfit * 3 * self.resolution**2 / (2 * NOISE**2), dim=0)
@@ -142,17 +119,6 @@ class ExactViews(Prior):
             ValueError: Always.
         """
         raise ValueError("ExactViews is asked with cameras: embed(texts, cameras).")
-
-    def encode(self, images: Images) -> Latents:
-        """2 images - 1, resized to the prior's size (bilinear, antialiased)."""
-        size = (self.resolution, self.resolution)
-        if tuple(images.shape[-2:]) != size:
-            images = torch.nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
-        return images * 2 - 1
-
-    def decode(self, latents: Latents) -> Images:
-        """(latents + 1) / 2, clipped to [0, 1]."""
-        return (latents / 2 + 0.5).clamp(0, 1)
 
     def network(self, x_t: Latents, t: Times, condition: Condition) -> Latents:
         """v of the exact denoiser."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from priors.base import Prior
+from priors.view_prior import ViewPrior
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
 from suite.io.cutout import SHARE, Frame, frame_of, framed, load_cutout
@@ -137,7 +138,7 @@ class Picture:
         Raises:
             UserError: Both or neither is given, the prior is not conditioned on pictures, or the file has no object.
         """
-        if not hasattr(prior, "show"):
+        if not isinstance(prior, ViewPrior):
             raise UserError(
                 f"{type(prior).__name__} is not told a picture, but words. Type prior=zero123, stable_zero123, "
                 "pocket_zero123, or exact_views for a toyworld object."

@@ -24,7 +24,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from priors.base import Condition, Prior
+from priors.base import Condition
+from priors.pixels import PixelPrior
 from priors.prompts import Blend, ViewPrompts
 from suite.diffusion.noise import NoiseSchedule, per_sample, target
 from suite.errors import UserError
@@ -37,7 +38,7 @@ from suite.toyworld.stills import stills
 from suite.types import Images, Latents, Times
 
 
-class ToyworldPrior(Prior):
+class ToyworldPrior(PixelPrior):
     """Knows things of toyworld, real objects and people exactly.
 
     "" means any of the things it knows, from the same camera. So with one thing guidance changes nothing at any
@@ -89,17 +90,6 @@ class ToyworldPrior(Prior):
         for prompt in prompts:
             self._learn(prompt)
         self.closed = len(prompts) > 0
-
-    def encode(self, images: Images) -> Latents:
-        """2 images - 1, resized to the prior's size (bilinear, antialiased)."""
-        size = (self.resolution, self.resolution)
-        if tuple(images.shape[-2:]) != size:
-            images = torch.nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
-        return images * 2 - 1
-
-    def decode(self, latents: Latents) -> Images:
-        """(latents + 1) / 2, clipped to [0, 1]."""
-        return (latents / 2 + 0.5).clamp(0, 1)
 
     def encode_text(self, texts: Sequence[str]) -> Condition:
         """The weights of all pictures that it has of what each text names, and of the view that it says."""

@@ -19,12 +19,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from priors.base import CameraContract, Condition, Prior
+from priors.base import CameraContract, Condition
 from priors.checkpoints import check_packages, locate, quiet
-from priors.loading.zero123 import POSES, Zero123Components, load_zero123_file, load_zero123_folder
-from priors.prompts import ViewPrompts
+from priors.loading.zero123 import Zero123Components, check_fit, load_zero123_file, load_zero123_folder
 from priors.stable_diffusion import DTYPES, HALF_DEVICES, KINDS
 from priors.view_condition import has_projection, image_tokens, join, patches, relative_pose
+from priors.view_prior import ViewPrior
 from suite.diffusion.noise import NoiseSchedule
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
@@ -35,8 +35,8 @@ DISTANCE = (1.5, 2.2)
 SHIPPED = {"pocket_zero123": Path(__file__).parent / "pocket_zero123"}
 
 
-class Zero123Prior(Prior):
-    """A frozen Zero123. Say with `show` which picture it is asked about, or with each `embed`.
+class Zero123Prior(ViewPrior):
+    """A frozen Zero123.
 
     Objects have a longest side of 1, are centred, and are seen on white with a field of view of 49.13 degrees from a
     distance of 1.5 to 2.2; it warns of anything else that it can see.
@@ -57,7 +57,7 @@ class Zero123Prior(Prior):
         half_on_gpu: bool = False,
     ) -> None:
         super().__init__()
-        _check_fit(components)
+        check_fit(components)
         self.name, self.pose = components.name, components.pose
         self.unet, self.vae = components.unet, components.vae
         self.image_encoder, self.projection = components.image_encoder, components.projection
@@ -74,7 +74,6 @@ class Zero123Prior(Prior):
             )
         self.camera_contract = CameraContract(fov_deg=(FOV_DEG, FOV_DEG), distance=DISTANCE)
         self.guidance_scale, self.half_on_gpu = guidance_scale, half_on_gpu
-        self._shown: tuple[Images, Cameras] | None = None
         self._looked: tuple[Tensor, Latents] | None = None
         self.requires_grad_(False).eval()
 
@@ -109,68 +108,32 @@ class Zero123Prior(Prior):
         _check_background(image)
         self._shown, self._looked = (image, reference), None
 
-    def embed(
-        self,
-        prompts: Sequence[str] | ViewPrompts,
-        cameras: Cameras | None = None,
-        image: Images | None = None,
-        *,
-        reference: Cameras | None = None,
+    def condition_of(
+        self, texts: Sequence[str], cameras: Cameras, image: Images | None, reference: Cameras | None
     ) -> Condition:
-        """The condition of each camera. Only the number of the prompts counts: it does not read texts.
-
-        Args:
-            prompts: One a camera, of any content.
-            cameras: The views that are wanted. Without cameras, "" is the unconditional condition.
-            image: The picture, one or one each; None is the one that was shown last.
-            reference: The camera that took it, one or one each.
+        """The picture's tokens with each camera's pose, and its latent. It does not read the texts.
 
         Raises:
-            ValueError: Cameras, picture or reference are missing, or their numbers differ.
+            ValueError: There are several pictures, but not one a camera.
         """
-        if cameras is None:
-            if image is not None:
-                raise ValueError("embed needs cameras=, the views of the picture that are wanted.")
-            return super().embed(prompts)
-        if isinstance(prompts, str) or len(prompts) != len(cameras):
-            raise ValueError(
-                f"embed takes one text a camera, got {len(cameras)} cameras and {prompts!r:.80}."
-            )
-        tokens, latents, reference = self._picture(image, reference)
-        if len(reference) not in (1, len(cameras)):
-            raise ValueError(
-                f"embed takes one picture or one a camera, got {len(reference)} for {len(cameras)} cameras."
-            )
-        self.camera_contract.check(cameras)
-        pose = relative_pose(self.pose, reference, cameras).to(self.device)
+        if image is None:
+            self._looked = self._looked or self.look(self._shown[0])
+            (tokens, latents), reference = self._looked, self._shown[1]
+        else:
+            self.camera_contract.check(reference)
+            tokens, latents = self.look(image)
         n = len(cameras)
+        if len(reference) not in (1, n):
+            raise ValueError(
+                f"embed takes one picture or one a camera, got {len(reference)} for {n} cameras."
+            )
+        pose = relative_pose(self.pose, reference, cameras).to(self.device)
         found = {
             "tokens": join(self.projection, tokens.expand(n, -1, -1), pose),
             "latents": latents.expand(n, -1, -1, -1),
         }
         nothing = Condition({name: torch.zeros_like(tensor) for name, tensor in found.items()})
         return Condition(found, nothing, empty=nothing)
-
-    def _picture(
-        self, image: Images | None, reference: Cameras | None
-    ) -> tuple[Float[Tensor, "b l d"], Latents, Cameras]:
-        """What is seen of the picture that was given, or of the one that was shown."""
-        if image is not None:
-            if reference is None or len(reference) != len(image):
-                raise ValueError("embed needs reference=, the cameras that took image=: one a picture.")
-            self.camera_contract.check(reference)
-            return *self.look(image), reference
-        if reference is not None:
-            raise ValueError(
-                "embed got reference= without image=; give both, or show(image, reference) once."
-            )
-        if self._shown is None:
-            raise ValueError(
-                f"{type(self).__name__} needs a picture: show(image, reference) it once, or give embed image= "
-                "and reference=."
-            )
-        self._looked = self._looked or self.look(self._shown[0])
-        return *self._looked, self._shown[1]
 
     @torch.no_grad()
     def look(self, image: Images) -> tuple[Float[Tensor, "b l d"], Latents]:
@@ -234,24 +197,6 @@ class Zero123Prior(Prior):
             return images
         smaller = images.shape[-1] > self.resolution
         return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=smaller)
-
-
-def _check_fit(components: Zero123Components) -> None:
-    """Refuse parts of different models."""
-    unet, vae, encoder = components.unet.config, components.vae.config, components.image_encoder
-    width = encoder.config.projection_dim if has_projection(encoder) else encoder.config.hidden_size
-    linear = components.projection
-    pairs = (
-        ("input channels in its U-Net", unet.in_channels, "twice the autoencoder's", 2 * vae.latent_channels),
-        ("inputs of its projection", linear.in_features, "tokens and pose", width + POSES[components.pose]),
-        ("outputs of its projection", linear.out_features, "the U-Net's", unet.cross_attention_dim),
-    )
-    for what, ours, whose, theirs in pairs:
-        if ours != theirs:
-            raise UserError(
-                f"{components.name} mixes parts of different models, or its pose is not {components.pose}: "
-                f"{ours} {what}, {whose} {theirs}."
-            )
 
 
 def _check_background(image: Images) -> None:

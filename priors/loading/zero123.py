@@ -30,6 +30,7 @@ from priors.loading.folders import (
 )
 from priors.loading.single_files import CONFIGURATIONS, UNET, VAE, filled, ldm_unet, ldm_vae
 from priors.loading.weights import choose, read_tensors
+from priors.view_condition import has_projection
 from suite.errors import UserError
 
 VISION, PROJECTION = "cond_stage_model.model.visual.", "cc_projection."
@@ -56,6 +57,26 @@ class Zero123Components:
     projection: nn.Linear
     scheduler: dict[str, Any]
     pose: str
+
+
+def check_fit(components: Zero123Components) -> None:
+    """Raises:
+    UserError: The parts are of different models.
+    """
+    unet, vae, encoder = components.unet.config, components.vae.config, components.image_encoder
+    width = encoder.config.projection_dim if has_projection(encoder) else encoder.config.hidden_size
+    linear = components.projection
+    pairs = (
+        ("input channels in its U-Net", unet.in_channels, "twice the autoencoder's", 2 * vae.latent_channels),
+        ("inputs of its projection", linear.in_features, "tokens and pose", width + POSES[components.pose]),
+        ("outputs of its projection", linear.out_features, "the U-Net's", unet.cross_attention_dim),
+    )
+    for what, ours, whose, theirs in pairs:
+        if ours != theirs:
+            raise UserError(
+                f"{components.name} mixes parts of different models, or its pose is not {components.pose}: "
+                f"{ours} {what}, {whose} {theirs}."
+            )
 
 
 def load_zero123_folder(

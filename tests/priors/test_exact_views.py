@@ -68,7 +68,7 @@ def test_mistakes_are_answered(prior):
     one = camera(0.0, 0.0)
     with pytest.raises(UserError, match="knows blue car, orange cat; not 'red duck'. Add it to things"):
         prior.embed(["a red duck"], one)
-    with pytest.raises(ValueError, match="takes one text a camera, and cameras"):
+    with pytest.raises(ValueError, match="takes one text a camera, got 1 cameras"):
         prior.embed(["", ""], one)
     with pytest.raises(ValueError, match="needs reference="):
         prior.embed([""], one, torch.ones(1, 3, SIZE, SIZE))
