@@ -22,6 +22,7 @@ WRITERS = {
     ".jpeg": ("JPEG", {"quality": 95}),
     ".webp": ("WEBP", {"quality": 95}),
 }
+LINE = 12  # pixels from one line of a label to the next
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def contact_sheet(
 
     Args:
         columns: By default the grid is about square.
-        labels: One a picture, cut to its width.
+        labels: One a picture, on as many lines as its width wants, four at most.
         padding: Pixels between pictures and around them.
         background: Grey level between pictures; labels are black on it, white if it is dark.
     """
@@ -144,7 +145,8 @@ def contact_sheet(
         raise ValueError(f"A contact sheet of {b} images needs as many labels, got {len(labels)}.")
     columns = min(columns or math.ceil(math.sqrt(b)), b)
     rows = math.ceil(b / columns)
-    text = 0 if labels is None else 14
+    lines = [_lines(label, w) for label in labels or ()]
+    text = 2 + LINE * max(map(len, lines)) if lines else 0
     sheet = torch.full(
         (3, rows * (h + text + padding) + padding, columns * (w + padding) + padding), background
     )
@@ -153,14 +155,29 @@ def contact_sheet(
         left = padding + (k % columns) * (w + padding)
         sheet[:, top : top + h, left : left + w] = image
         if labels is not None:
-            sheet[:, top + h : top + h + text, left : left + w] = _label(labels[k], text, w, background)
+            sheet[:, top + h : top + h + text, left : left + w] = _label(lines[k], text, w, background)
     return sheet
 
 
-def _label(text: str, height: int, width: int, background: float) -> Float[Tensor, "3 h w"]:
+def _lines(label: str, width: int) -> list[str]:
+    """The label's words on lines that are no wider than the picture, where the words are not."""
+    from PIL import ImageFont
+
+    font, lines = ImageFont.load_default(10), [""]
+    for word in label.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) < width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines[:4]
+
+
+def _label(lines: Sequence[str], height: int, width: int, background: float) -> Float[Tensor, "3 h w"]:
     from PIL import Image, ImageDraw, ImageFont
 
     canvas = Image.new("L", (width, height), round(255 * background))
-    ink = 0 if background > 0.5 else 255
-    ImageDraw.Draw(canvas).text((1, 1), text, fill=ink, font=ImageFont.load_default(10))
+    draw, ink = ImageDraw.Draw(canvas), 0 if background > 0.5 else 255
+    for k, line in enumerate(lines):
+        draw.text((1, 1 + LINE * k), line, fill=ink, font=ImageFont.load_default(10))
     return torch.from_numpy(np.asarray(canvas, dtype=np.float32) / 255).expand(3, -1, -1)

@@ -121,6 +121,15 @@ def test_bytes_are_rounded_and_clipped():
     assert to_bytes(image)[0, :, 0].tolist() == [0, 0, 0, 1, 255, 255]
 
 
+def test_long_labels_take_more_lines():
+    """A label wider than its picture goes on in a second line, where its last word is as if written alone."""
+    images = torch.ones(2, 3, 30, 60)
+    one, two = (contact_sheet(images, 2, [label, "x"], padding=0) for label in ("purple", "a chair purple"))
+    assert one.shape == (3, 44, 120) and two.shape == (3, 56, 120)
+    torch.testing.assert_close(two[:, 42:, :60], one[:, 30:, :60])
+    assert (two[:, 44:, 60:] == 1).all() and (two[:, 30:42, :60] < 0.5).any()
+
+
 def test_contact_sheet_places_pictures_row_by_row():
     """Five pictures in three columns: two rows, padding around; picture k is found at its place."""
     images = torch.arange(5).reshape(5, 1, 1, 1).expand(5, 3, 4, 6) / 10
