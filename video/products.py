@@ -16,10 +16,9 @@ from torch.nn import functional as F
 from suite.errors import UserError
 from suite.io.images import contact_sheet, write_image
 from suite.io.videos import write_video
-from suite.metrics.evaluate_video import chunk_measures, summary
 from suite.metrics.judge import load_judge
 from suite.metrics.text import claim_of
-from suite.metrics.videos import judge_features
+from suite.metrics.video_measures import VideoMeasures
 from suite.run import Run
 from suite.toyworld.motions import CLIP_MOTIONS
 from suite.types import Images
@@ -84,16 +83,10 @@ def enlarged(images: Images) -> Float[Tensor, "b 3 y x"]:
 
 def measured(frames: Images, fps: float | int) -> dict[str, float]:
     """Flicker, smoothness, dynamic degree, consistency and what else `suite evaluate_video` says of one video."""
-    frames, totals, features = frames[:MEASURED], {}, []
+    frames, measures = frames[:MEASURED], VideoMeasures()
     for first in range(0, len(frames) - 1, CHUNK):
-        part = frames[
-            first : first + CHUNK + 1
-        ].float()  # neighbours share a frame, so that no pair is left out
-        for name, values in chunk_measures(part).items():
-            totals.setdefault(name, []).append(values)
-        features.append(judge_features(part if first == 0 else part[1:]))
-    values = {name: torch.cat(parts) for name, parts in totals.items()}
-    return summary(values, torch.cat(features), float(fps), len(frames), tuple(frames.shape[-2:]))
+        measures.add(frames[first : first + CHUNK + 1].float())  # neighbours share a frame
+    return measures.summary(float(fps))
 
 
 def named(frames: Images, travel: Travel) -> dict[str, object]:

@@ -13,19 +13,9 @@ from suite.io.images import contact_sheet, write_image
 from suite.io.poses import read_poses
 from suite.io.video_readers import PICTURES
 from suite.io.videos import VideoFile, shown_at, write_video
-from suite.metrics.flow import consistent, strength, tvl1_flow, warped
 from suite.metrics.frechet import RandomVideoFeatures, frechet_distance
-from suite.metrics.videos import (
-    dynamic_degree,
-    flicker,
-    frame_psnr,
-    frame_ssim,
-    judge_features,
-    pose_error,
-    smoothness_errors,
-    subject_consistency,
-    warping_error,
-)
+from suite.metrics.video_measures import VideoMeasures
+from suite.metrics.videos import pose_error
 from suite.progress import Progress
 from suite.run import Run
 from suite.task import Task
@@ -97,28 +87,16 @@ class EvaluateVideo(Task):
     def measured(self, path: Path, reference: Path | None, run: Run) -> dict[str, float]:
         """The measures of one video; its frames are read in chunks."""
         file, indices = self.opened(path)
-        height, width = file.size
-        totals: dict[str, list[Tensor]] = {}
-        features, first = [], 0
-        truth = self.matching(path, file, len(indices), reference) if reference else None
-        with Progress(run, len(indices)) as progress:
+        measures, count = VideoMeasures(), len(indices)
+        truth = self.matching(path, file, count, reference) if reference else None
+        with Progress(run, count) as progress:
             for frames in chunks(file, indices):
-                found = chunk_measures(frames)
-                if truth is not None:
-                    other = next(truth)
-                    found |= {"psnr": frame_psnr(frames, other), "ssim": frame_ssim(frames, other)}
-                new = frames if not features else frames[1:]
-                features.append(judge_features(new))
-                for name, values in found.items():
-                    skip = 1 if first and name in ("psnr", "ssim") else 0  # the frame that two chunks share
-                    totals.setdefault(name, []).append(values[skip:])
-                first += len(frames) - 1
+                found = measures.add(frames, None if truth is None else next(truth))
                 progress.update(
-                    min(first, len(indices) - 1),
+                    measures.count - 1,
                     {"flicker": float(found["flicker"].mean()) if len(frames) > 1 else 0.0},
                 )
-        values = {name: torch.cat(parts) for name, parts in totals.items()}
-        return summary(values, torch.cat(features), self.fps or file.fps, len(indices), (height, width))
+        return measures.summary(self.fps or file.fps)
 
     def opened(self, path: Path) -> tuple[VideoFile, list[int]]:
         """A video, and the numbers of the frames that are wanted."""
@@ -227,50 +205,6 @@ def chunks(file: VideoFile, indices: Sequence[int]) -> Iterator[Images]:
     count = max(2, min(CHUNK, PIXELS // math.prod(file.size) // 2 * 2))
     for begin in range(0, max(len(indices) - 1, 1), count):
         yield file.read(indices[begin : begin + count + 1])
-
-
-def chunk_measures(frames: Images) -> dict[str, Tensor]:
-    """One number a pair of frames: flicker, warping error and its visible share, strength of motion; one a triple:
-    smoothness."""
-    if len(frames) < 2:
-        return {"flicker": torch.zeros(0)}
-    there, back = tvl1_flow(frames[:-1], frames[1:]), tvl1_flow(frames[1:], frames[:-1])
-    visible = consistent(there, back)
-
-    def halfway(before: Images, after: Images) -> Images:
-        """Between even frames by the flow of the pairs on the way: half of the sum of both."""
-        n = len(before)
-        ahead = there[0 : 2 * n : 2] + warped(there[1 : 2 * n : 2], there[0 : 2 * n : 2])
-        behind = back[1 : 2 * n : 2] + warped(back[0 : 2 * n : 2], back[1 : 2 * n : 2])
-        return (warped(before, 0.5 * behind) + warped(after, 0.5 * ahead)) / 2
-
-    return {
-        "flicker": flicker(frames),
-        "warping_error": warping_error(frames, there, visible),
-        "strength": strength(there),
-        "roughness": smoothness_errors(frames, halfway) if len(frames) > 2 else torch.zeros(0),
-    }
-
-
-def summary(
-    values: dict[str, Tensor], features: Tensor, fps: float, count: int, size: tuple[int, int]
-) -> dict[str, float]:
-    """Means over the frames; what needs more frames than there are is left out."""
-    found: dict[str, float] = {"frames": count, "fps": fps, "height": size[0], "width": size[1]}
-    if count > 1:
-        found |= {
-            "flicker": float(values["flicker"].mean()),
-            "temporal_flickering": 1 - float(values["flicker"].mean()),
-            "warping_error": float(values["warping_error"].mean()),
-            "motion_strength_pixels": float(values["strength"].mean()),
-            "dynamic_degree": dynamic_degree(values["strength"], *size),
-            "subject_consistency_judge": subject_consistency(features),
-        }
-    if count > 2:
-        found["motion_smoothness"] = 1 - float(values["roughness"].mean())
-    if "psnr" in values:
-        found |= {"psnr": float(values["psnr"].clamp(max=100).mean()), "ssim": float(values["ssim"].mean())}
-    return found
 
 
 def means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
