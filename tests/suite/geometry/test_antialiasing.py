@@ -8,11 +8,12 @@ import torch
 import trimesh
 
 from suite.geometry import antialiasing_torch
-from suite.geometry.antialiasing import _covered, antialias, silhouette_steps, silhouettes
+from suite.geometry.antialiasing import antialias, silhouette_steps
 from suite.geometry.cameras import Cameras
 from suite.geometry.edges import Edges, welded
 from suite.geometry.mesh import Mesh
 from suite.geometry.rasterizer import clip_positions, interpolate, pixel_coordinates, rasterize, render_mesh
+from suite.geometry.silhouettes import _covered, silhouettes
 
 SIZE, FINE = 64, 16
 VIEW = Cameras.orbit([20.0], [25.0], 2.1, 40.0, height=SIZE, width=SIZE)
