@@ -6,17 +6,10 @@ import pytest
 import torch
 
 from priors.analytic import GaussianPrior
-from priors.evaluate_novel_view import (
-    GIVEN,
-    EvaluateNovelView,
-    cameras_of,
-    nearest_views,
-    questions,
-    table,
-    training_objects,
-)
+from priors.evaluate_novel_view import EvaluateNovelView, table
 from priors.train.train_novel_view import pictures_of
 from priors.train.view_denoiser import ViewTraining
+from priors.view_questions import GIVEN, cameras_of, nearest_views, questions, training_objects
 from priors.zero123 import Zero123Prior
 from suite.errors import UserError
 from suite.metrics.images import psnr
@@ -56,7 +49,7 @@ def test_questions_are_of_their_split_and_balanced():
 def test_the_nearest_object_is_found_and_shown(prior, monkeypatch):
     """A thing that is in the bank finds itself: its views are the true ones. One that is not gets another's."""
     bank = [ObjectSpec("car", "red"), ObjectSpec("mushroom", "blue"), ObjectSpec("house", "green")]
-    monkeypatch.setattr("priors.evaluate_novel_view.training_objects", lambda: bank)
+    monkeypatch.setattr("priors.view_questions.training_objects", lambda: bank)
     asked = questions("train", 2, 2, 0)
     asked = [type(q)(q.split, spec, q.viewpoints, q.light, q.given) for q, spec in zip(asked, bank[1:])]
     task = evaluate(prior)
@@ -64,7 +57,7 @@ def test_the_nearest_object_is_found_and_shown(prior, monkeypatch):
     found = nearest_views(asked, torch.stack([images[0] for images in true]), 32)
     for images, views in zip(true, found):
         assert torch.equal(images[1:], views)
-    monkeypatch.setattr("priors.evaluate_novel_view.training_objects", lambda: bank[:1])
+    monkeypatch.setattr("priors.view_questions.training_objects", lambda: bank[:1])
     (other, _) = nearest_views(asked, torch.stack([images[0] for images in true]), 32)
     assert float(psnr(other, true[0][1:]).max()) < 30
 
@@ -104,7 +97,7 @@ def test_samples_do_not_depend_on_the_batch(prior, tmp_path):
 
 def test_the_run_reports_the_prior_beside_the_baselines(prior, tmp_path, monkeypatch):
     """Report, pictures; an untrained prior fails."""
-    monkeypatch.setattr("priors.evaluate_novel_view.training_objects", lambda: [ObjectSpec("car", "red")])
+    monkeypatch.setattr("priors.view_questions.training_objects", lambda: [ObjectSpec("car", "red")])
     with Run(tmp_path, task="evaluate_novel_view", settings=Settings(device="cpu")) as run:
         evaluate(prior).run(run)
     measures = json.loads((tmp_path / "report.json").read_text())["measures"]
