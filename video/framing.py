@@ -1,6 +1,7 @@
 """Pictures of any size into the frames of a clip: cropped, padded, stretched, or the object alone on white."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -42,22 +43,41 @@ def fitted(images: Images, height: int, width: int, fit: str = "crop") -> Float[
     Raises:
         UserError: No such way.
     """
+    placed = placement(*images.shape[-2:], height, width, fit)
+    if images.shape[-2:] == (height, width):
+        return images
+    inner = _scaled(images, placed.height, placed.width)
+    top, left = placed.top, placed.left
+    if fit != "pad":
+        return inner[..., -top : height - top, -left : width - left]
+    pads = (left, width - placed.width - left, top, height - placed.height - top)
+    return F.pad(inner, pads, mode="replicate")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A picture in a frame: its height and width there and where its corner is, in pixels of the frame."""
+
+    height: int
+    width: int
+    top: int
+    left: int
+
+
+def placement(from_height: int, from_width: int, height: int, width: int, fit: str) -> Placement:
+    """Where `fitted` puts a picture.
+
+    Raises:
+        UserError: No such way.
+    """
     if fit not in ("crop", "pad", "stretch"):
         raise UserError(f"fit={fit!r} is not one of: crop, pad, stretch.")
-    h, w = images.shape[-2:]
-    if (h, w) == (height, width):
-        return images
     if fit == "stretch":
-        return _scaled(images, height, width)
-    choose = max if fit == "crop" else min
-    scale = choose(height / h, width / w)
-    inner_h, inner_w = (max(1, round(h * scale)), max(1, round(w * scale)))
-    inner = _scaled(images, inner_h, inner_w)
-    top, left = (abs(inner_h - height) // 2, abs(inner_w - width) // 2)
-    if fit == "crop":
-        return inner[..., top : top + height, left : left + width]
-    pads = (left, width - inner_w - left, top, height - inner_h - top)
-    return F.pad(inner, pads, mode="replicate")
+        return Placement(height, width, 0, 0)
+    scale = (max if fit == "crop" else min)(height / from_height, width / from_width)
+    h, w = max(1, round(from_height * scale)), max(1, round(from_width * scale))
+    toward = -1 if fit == "crop" else 1
+    return Placement(h, w, toward * (abs(h - height) // 2), toward * (abs(w - width) // 2))
 
 
 def read_still(path: str | Path, height: int, width: int, fit: str = "crop") -> Images:

@@ -1,4 +1,4 @@
-"""The motion modules of the pocket prior, in this package."""
+"""What belongs to the pocket prior in this package: its motion modules, and what animates stills with it."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ from suite.errors import UserError
 from video.motion.files import load
 from video.motion.modules import Motion
 
-FILE = Path(__file__).resolve().parent / "pocket" / "motion.safetensors"
+POCKET = Path(__file__).resolve().parent / "pocket"
+FILE, ANIMATOR = POCKET / "motion.safetensors", POCKET / "animator"
 
 
 def pocket_motion(path: str = "") -> Motion:
@@ -26,3 +27,17 @@ def pocket_motion(path: str = "") -> Motion:
             "each other."
         )
     return load(str(place))
+
+
+def pocket_animator() -> str:
+    """The folder of the shipped animator.
+
+    Raises:
+        UserError: It is not there.
+    """
+    if not ANIMATOR.exists():
+        raise UserError(
+            "The pocket prior's own animator is not trained yet: train one with suite train_animate and type "
+            "animator=RUN/animator."
+        )
+    return str(ANIMATOR)

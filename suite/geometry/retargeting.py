@@ -53,7 +53,7 @@ def _joints(poses: Poses) -> dict[str, tuple[Tensor, Tensor]]:
     return {name: poses.joint(name) for name in {joint for bone in BONES for joint in bone}}
 
 
-def _lengths(poses: Poses) -> dict[str, float]:
+def bone_lengths(poses: Poses) -> dict[str, float]:
     """The greatest length of each bone, named by its child; left and right alike."""
     lengths: dict[str, float] = {}
     for child, parent in BONES:
@@ -67,7 +67,7 @@ def _lengths(poses: Poses) -> dict[str, float]:
 
 def _ratios(motion: Poses, reference: Poses) -> dict[str, float]:
     """Reference's length / motion's length of each bone; "mean" over all, "leg" of thigh and shin."""
-    old, new = _lengths(motion), _lengths(reference)
+    old, new = bone_lengths(motion), bone_lengths(reference)
     both = [bone for bone in old if bone in new and old[bone] > 1e-6]
     if not both:
         raise ValueError(
@@ -101,13 +101,13 @@ def _moved_pelvis(
     start = _pelvis(reference, _joints(reference))[0]
     moved = start + ratios["leg"] * (pelvis - pelvis[0])
     axis, sign = (1, 1.0) if pelvis.shape[-1] == 2 else (2, -1.0)  # what points down
-    grounds = [_ground(poses, axis, sign) for poses in (motion, reference)]
+    grounds = [ground_of(poses, axis, sign) for poses in (motion, reference)]
     if None not in grounds:
         moved[:, axis] = grounds[1] + ratios["leg"] * (pelvis[:, axis] - grounds[0])
     return moved
 
 
-def _ground(poses: Poses, axis: int, sign: float) -> float | None:
+def ground_of(poses: Poses, axis: int, sign: float) -> float | None:
     """How low the lowest ankle is."""
     ankles = [poses.joint(f"{side}_ankle") for side in ("left", "right")]
     low = [float((sign * p[c > 0, axis]).max()) for p, c in ankles if bool((c > 0).any())]
