@@ -20,6 +20,7 @@ from nerf.renderers.base import Renderer
 from priors.base import Prior
 from priors.guidance.base import Guidance
 from priors.prompts import Prompt
+from priors.view_prior import check_told_words
 from suite.geometry.cameras import CameraSampler
 from suite.schedules import Cosine, Schedule
 
@@ -60,6 +61,7 @@ class TextTo3D(FieldDistillation):
         refine: RefineMesh | None = None,
         coarse: str = "",
     ) -> None:
+        check_told_words(prior)
         super().__init__(
             prompt=Prompt(text=prompt) if isinstance(prompt, str) else prompt,
             prior=prior,

@@ -24,6 +24,7 @@ from nerf.surfaces.extraction import colored
 from priors.base import Prior
 from priors.guidance.base import Guidance
 from priors.prompts import Prompt
+from priors.view_prior import check_told_words
 from suite.geometry.cameras import CameraSampler
 from suite.geometry.mesh import Mesh
 from suite.io.mesh_checks import remark_on_size
@@ -85,6 +86,7 @@ class TextureMesh(Optimization):
             )
         if (material or normal_map) and not texture:
             raise ValueError("A material and a normal map are kept in textures: type texture=1024.")
+        check_told_words(prior)
         self.prompt = Prompt(text=prompt) if isinstance(prompt, str) else prompt
         self.mesh = load_mesh(mesh, axes=axes)
         remark_on_size(self.mesh, mesh)

@@ -15,6 +15,7 @@ from torch import Tensor
 from priors.base import Prior
 from priors.known_words import KnownWords
 from priors.trials import Trial, trials, true_picture
+from priors.view_prior import check_told_words
 from suite.diffusion.samplers import ddim, dpmpp_2m, euler, heun, starting_noise
 from suite.errors import UserError
 from suite.io.images import contact_sheet, to_bytes, write_image
@@ -77,6 +78,7 @@ class EvaluatePrior(Task):
     ) -> None:
         if min(samples, steps, batch) < 1:
             raise UserError("samples, steps and batch must be positive.")
+        check_told_words(prior)
         self.prior, self.samples, self.steps, self.scale, self.seed = prior, samples, steps, scale, seed
         self.sampler, self.batch = SAMPLERS[sampler], batch
         self.judge = load_judge(judge) if judge else load_judge()

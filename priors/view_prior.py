@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from priors.base import Condition, Prior
 from priors.prompts import ViewPrompts
+from suite.errors import UserError
 from suite.geometry.cameras import Cameras
 from suite.types import Images
 
@@ -74,3 +75,14 @@ class ViewPrior(Prior):
         self.camera_contract.check(cameras)
         texts = prompts.texts if isinstance(prompts, ViewPrompts) else prompts
         return self.condition_of(texts, cameras, image, reference)
+
+
+def check_told_words(prior: Prior) -> None:
+    """Raises:
+    UserError: The prior is told a picture: words alone say nothing to it.
+    """
+    if isinstance(prior, ViewPrior):
+        raise UserError(
+            f"{type(prior).__name__} is not told words, but a picture. Type prior=pocket, exact or sd15; from a "
+            "picture, suite image_to_3d image=FILE."
+        )

@@ -8,14 +8,14 @@ down, when clips are made.
 
 from torch import nn
 
-from priors.stable_diffusion import StableDiffusionPrior
+from priors.base import Prior
 from suite.errors import UserError
 from suite.run import Run
 from video.motion.files import load_lora, save_lora
 from video.motion.lora import fresh_lora
 from video.motion.sources import ClipData
 from video.motion.training import Recipe, TrainOnClips
-from video.motion_prior import MotionPrior
+from video.motion_prior import MotionPrior, unet_of
 
 
 class TrainDomainAdapter(TrainOnClips):
@@ -35,7 +35,7 @@ class TrainDomainAdapter(TrainOnClips):
     def __init__(
         self,
         *,
-        prior: StableDiffusionPrior,
+        prior: Prior,
         clips: ClipData,
         recipe: Recipe,
         init: str = "",
@@ -50,7 +50,7 @@ class TrainDomainAdapter(TrainOnClips):
             )
         if alpha <= 0:
             raise UserError(f"alpha must be positive, got {alpha}.")
-        lora = load_lora(init) if init else fresh_lora(prior.unet, rank=rank, seed=seed)
+        lora = load_lora(init) if init else fresh_lora(unet_of(prior), rank=rank, seed=seed)
         self.alpha = alpha
         super().__init__(prior=prior, learning=lora, clips=clips, recipe=recipe, steps=steps, seed=seed)
         self.video(lora)  # refuses one of another model

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from torch import nn
 
-from priors.stable_diffusion import StableDiffusionPrior
+from priors.base import Prior
 from suite.run import Run
 from video.motion.files import load, load_lora, save
 from video.motion.modules import fresh
 from video.motion.sources import ClipData
 from video.motion.training import Recipe, TrainOnClips
-from video.motion_prior import MotionPrior
+from video.motion_prior import MotionPrior, unet_of
 
 
 class TrainMotion(TrainOnClips):
@@ -35,7 +35,7 @@ class TrainMotion(TrainOnClips):
     def __init__(
         self,
         *,
-        prior: StableDiffusionPrior,
+        prior: Prior,
         clips: ClipData,
         recipe: Recipe,
         init: str = "",
@@ -48,9 +48,9 @@ class TrainMotion(TrainOnClips):
     ) -> None:
         if init:
             motion = load(init)
-            motion.check_fit(prior.unet)
+            motion.check_fit(unet_of(prior))
         else:
-            motion = fresh(prior.unet, positions=positions, mid=mid, heads=heads, seed=seed)
+            motion = fresh(unet_of(prior), positions=positions, mid=mid, heads=heads, seed=seed)
         motion.check_frames(clips.frames)
         self.adapters = [load_lora(domain_adapter)] if domain_adapter else []
         super().__init__(prior=prior, learning=motion, clips=clips, recipe=recipe, steps=steps, seed=seed)

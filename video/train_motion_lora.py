@@ -6,7 +6,7 @@ clips -> camera move by crops -> noise -> image prior with motion modules and th
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from priors.stable_diffusion import StableDiffusionPrior
+from priors.base import Prior
 from suite.errors import UserError
 from suite.run import Run
 from suite.types import Frames
@@ -16,7 +16,7 @@ from video.motion.lora import fresh_lora
 from video.motion.modules import Motion
 from video.motion.sources import ClipData
 from video.motion.training import Recipe, TrainOnClips
-from video.motion_prior import MotionPrior
+from video.motion_prior import MotionPrior, unet_of
 
 ENLARGED = 1.5  # pictures before a camera's crop, so that little is lost by it
 
@@ -43,7 +43,7 @@ class TrainMotionLora(TrainOnClips):
     def __init__(
         self,
         *,
-        prior: StableDiffusionPrior,
+        prior: Prior,
         motion: Motion,
         clips: ClipData,
         recipe: Recipe,
@@ -59,7 +59,7 @@ class TrainMotionLora(TrainOnClips):
         check_move(camera, camera_amount)
         if alpha <= 0:
             raise UserError(f"alpha must be positive, got {alpha}.")
-        motion.check_fit(prior.unet)
+        motion.check_fit(unet_of(prior))
         motion.check_frames(clips.frames)
         self.motion, self.alpha = motion.requires_grad_(False), alpha
         self.camera, self.camera_amount = camera, camera_amount

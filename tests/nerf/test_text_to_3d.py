@@ -16,8 +16,10 @@ from nerf.renderers.occupancy import OccupancyGrid
 from nerf.renderers.volume import VolumeRenderer
 from nerf.text_to_3d import TextTo3D
 from priors.analytic import GaussianMixturePrior
+from priors.exact_views import ExactViews
 from priors.guidance.sds import ScoreDistillation
 from priors.prompts import Prompt
+from suite.errors import UserError
 from suite.geometry.cameras import CameraSampler
 from suite.run import Run
 from suite.schedules import Linear
@@ -147,3 +149,5 @@ def test_bad_options_are_refused():
     """Each error says what is possible."""
     with pytest.raises(ValueError, match="frames >= 1, size >= 16 and views >= 1, got frames=0"):
         Products(frames=0)
+    with pytest.raises(UserError, match="ExactViews is not told words, but a picture"):
+        task(prior=ExactViews())

@@ -13,6 +13,7 @@ from nerf.materials.pbr import Pbr
 from nerf.products import Products
 from nerf.renderers.surface import render_surface
 from nerf.texture_mesh import TextureMesh
+from priors.exact_views import ExactViews
 from priors.guidance.sds import ScoreDistillation
 from priors.prompts import Prompt
 from suite.errors import UserError
@@ -137,3 +138,5 @@ def test_bad_input(mushroom, path, tmp_path):
         task(mushroom[0], path, faces=70_000)
     with pytest.raises(ValueError, match="are kept in textures: type texture=1024"):
         task(mushroom[0], path, texture=0, normal_map=True)
+    with pytest.raises(UserError, match="ExactViews is not told words, but a picture"):
+        task(ExactViews(), path)

@@ -7,6 +7,7 @@ import torch
 from priors.analytic import GaussianPrior
 from priors.base import Condition, Prior
 from priors.evaluate import BARS, EvaluatePrior, shares_right, table
+from priors.exact_views import ExactViews
 from priors.trials import Trial, held_out_specs, seen_prompt, trials, true_picture
 from suite.diffusion.noise import NoiseSchedule
 from suite.errors import UserError
@@ -158,3 +159,9 @@ def test_bad_options_are_refused(option):
     """Nothing to do."""
     with pytest.raises(UserError, match="samples, steps and batch must be positive"):
         EvaluatePrior(prior=GaussianPrior(), **{option: 0})
+
+
+def test_a_prior_of_views_is_refused():
+    """It is not told words."""
+    with pytest.raises(UserError, match="ExactViews is not told words, but a picture. Type prior=pocket"):
+        EvaluatePrior(prior=ExactViews())

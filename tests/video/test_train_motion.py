@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from priors.analytic import GaussianPrior
 from suite.errors import UserError
 from suite.io.images import read_image
 from suite.rng import generator
@@ -185,3 +186,13 @@ def test_options_that_do_not_fit_each_other(tiny_prior, videos, tmp_path):
         TrainMotionLora(prior=prior, motion=motion, clips=clips, recipe=recipe, alpha=-1.0)
     with pytest.raises(UserError, match="camera='spin' is not one of"):
         TrainMotionLora(prior=prior, motion=motion, clips=clips, recipe=recipe, camera="spin")
+    trainings = (
+        (TrainMotion, clips, {}),
+        (TrainDomainAdapter, still, {}),
+        (TrainMotionLora, clips, {"motion": motion}),
+    )
+    for stage, data, more in trainings:
+        with pytest.raises(
+            UserError, match="GaussianPrior has no U-Net to put motion modules into: choose prior"
+        ):
+            stage(prior=GaussianPrior(), clips=data, recipe=recipe, **more)
