@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from nerf.encodings import spherical_harmonics
-from nerf.fields.base import mlp
+from nerf.fields.base import Multiple, mlp
 from suite.rng import generator as make_generator
+from suite.schedules import Schedule
 
 
 class Background(nn.Module, ABC):
@@ -26,6 +27,11 @@ class Background(nn.Module, ABC):
         self, directions: Float[Tensor, "b h w 3"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "b h w 3"]:
         """RGB in [0, 1] behind each ray. Without a generator nothing is random."""
+
+    def parameter_groups(self, decay: Schedule) -> list[dict]:
+        """Its parameters with their learning rate, `lr` times `decay`; [] if there are none."""
+        parameters = list(self.parameters())
+        return [{"params": parameters, "lr": Multiple(decay, self.lr)}] if parameters else []
 
 
 class SolidBackground(Background):

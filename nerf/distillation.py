@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nerf.background import Background
-from nerf.fields.base import Field, Multiple
+from nerf.fields.base import Field
 from nerf.lights import Lighting, Shading
 from nerf.products import Products, SceneHealth, write_preview
 from nerf.refine_mesh import RefineMesh
@@ -104,11 +104,7 @@ class FieldDistillation(Optimization):
         run.write_report(self.refine.finish(run) | before)
 
     def parameter_groups(self) -> list[dict]:
-        behind = {
-            "params": list(self.background.parameters()),
-            "lr": Multiple(self.decay, self.background.lr),
-        }
-        return self.field.parameter_groups(self.decay) + ([behind] if behind["params"] else [])
+        return self.field.parameter_groups(self.decay) + self.background.parameter_groups(self.decay)
 
     @abstractmethod
     def loss(self, step: int, generator: torch.Generator) -> Tensor:

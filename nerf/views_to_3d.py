@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nerf.background import Background, SolidBackground
-from nerf.fields.base import Field, Multiple
+from nerf.fields.base import Field
 from nerf.products import Products, SceneHealth, write_preview
 from nerf.regularizers.base import Regularizer
 from nerf.renderers.base import Renderer
@@ -68,11 +68,7 @@ class ViewsTo3D(Optimization):
         self.products, self.scene_health = products or Products(), SceneHealth()
 
     def parameter_groups(self) -> list[dict]:
-        behind = {
-            "params": list(self.background.parameters()),
-            "lr": Multiple(self.decay, self.background.lr),
-        }
-        return self.field.parameter_groups(self.decay) + ([behind] if behind["params"] else [])
+        return self.field.parameter_groups(self.decay) + self.background.parameter_groups(self.decay)
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         progress = step / self.steps

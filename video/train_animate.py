@@ -14,7 +14,6 @@ from priors.stable_diffusion import StableDiffusionPrior
 from priors.train.base import CODEC_BATCH, TrainDenoiser
 from suite.errors import UserError
 from suite.io.images import contact_sheet, write_image
-from suite.optimizers import MuonWithAdamW, matrices_and_others
 from suite.run import Run
 from suite.toyworld.pool import Pool
 from video.animate.animate_prior import AnimatePrior
@@ -98,11 +97,7 @@ class TrainAnimate(TrainDenoiser):
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """As the recipe says."""
-        matrices, others = matrices_and_others(self.training.learning)
-        if self.recipe.optimizer == "muon":
-            return MuonWithAdamW(matrices, others, lr=0.0)
-        groups = [{"params": part} for part in (matrices, others) if part]
-        return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), weight_decay=0.01, fused=True)
+        return self.recipe.optimizer_of(self.training.learning)
 
     def loss(self, step: int, generator: torch.Generator) -> torch.Tensor:
         clips, labels = self.pool.draw(step, generator)

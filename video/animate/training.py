@@ -93,14 +93,8 @@ def part_loss(prior: AnimatePrior, step: Step, part: slice, recipe: Recipe) -> F
 
 
 def step_loss(prior: AnimatePrior, step: Step, recipe: Recipe) -> Float[Tensor, ""]:
-    """The mean loss of a step. Gradients of all parts but the last are there already when it returns."""
-    losses, n = [], len(step.samples) // recipe.accumulate
-    for first in range(0, len(step.samples), n):
-        loss = part_loss(prior, step, slice(first, first + n), recipe) / recipe.accumulate
-        if first + n < len(step.samples):
-            loss.backward()
-        losses.append(loss)
-    return losses[-1] + sum(loss.detach() for loss in losses[:-1])
+    """The mean loss of a step; see `Recipe.accumulated`."""
+    return recipe.accumulated(lambda part: part_loss(prior, step, part, recipe), len(step.samples))
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ A step of `accumulate` parts draws everything at once and adds up the parts' gra
 import copy
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -25,7 +26,7 @@ from suite.diffusion.noise import Prediction
 from suite.diffusion.samplers import dpmpp_2m
 from suite.errors import UserError
 from suite.io.images import contact_sheet, write_image
-from suite.optimizers import matrices_and_others
+from suite.optimizers import MuonWithAdamW, matrices_and_others
 from suite.rng import generator
 from suite.run import Run
 from suite.toyworld.pool import Pool
@@ -85,6 +86,27 @@ class Recipe:
                 f"lr={self.lr}, drop={self.drop}, ema={self.ema}, noisy={self.noisy}."
             )
 
+    def optimizer_of(self, learning: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer of what learns; its rate is set at every step."""
+        matrices, others = matrices_and_others(learning)
+        if self.optimizer == "muon":
+            return MuonWithAdamW(matrices, others, lr=0.0)
+        groups = [{"params": part} for part in (matrices, others) if part]
+        return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), weight_decay=0.01, fused=True)
+
+    def accumulated(self, part_loss: Callable[[slice], Float[Tensor, ""]], count: int) -> Float[Tensor, ""]:
+        """The mean loss of `count` samples, part by part.
+
+        Gradients of all parts but the last are there already when it returns; the last part's graph is kept.
+        """
+        losses, n = [], count // self.accumulate
+        for first in range(0, count, n):
+            loss = part_loss(slice(first, first + n)) / self.accumulate
+            if first + n < count:
+                loss.backward()
+            losses.append(loss)
+        return losses[-1] + sum(loss.detach() for loss in losses[:-1])
+
 
 class Learner(nn.Module):
     """What learns, and its exponential moving average."""
@@ -143,10 +165,7 @@ class TrainOnClips(TrainDenoiser):
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """As the recipe says."""
-        if self.recipe.optimizer == "muon":
-            return super().make_optimizer()
-        groups = [{"params": part} for part in matrices_and_others(self.training.learning) if part]
-        return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), weight_decay=0.01, fused=True)
+        return self.recipe.optimizer_of(self.training.learning)
 
     # ------------------------------------------------------------------------------------------------- a step
 
@@ -157,17 +176,12 @@ class TrainOnClips(TrainDenoiser):
         return self.step_loss(clips, texts, generator)
 
     def step_loss(self, clips: Frames, texts: list[str], generator: torch.Generator) -> Tensor:
-        """The mean loss of clips. Gradients of all parts but the last are there already when it returns."""
+        """The mean loss of clips; see `Recipe.accumulated`."""
         noise, condition = self.prepare(clips, texts, generator)
         video = self.video(self.training.learning)
-        parts, n = [], len(clips) // self.recipe.accumulate
-        for first in range(0, len(clips), n):
-            part = slice(first, first + n)
-            loss = self.part_loss(video, noise_part(noise, part), condition[part]) / self.recipe.accumulate
-            if first + n < len(clips):
-                loss.backward()
-            parts.append(loss)
-        return parts[-1] + sum(part.detach() for part in parts[:-1])
+        return self.recipe.accumulated(
+            lambda part: self.part_loss(video, noise_part(noise, part), condition[part]), len(clips)
+        )
 
     @torch.no_grad()
     def prepare(
