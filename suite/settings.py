@@ -82,6 +82,7 @@ def slug(config: Mapping[str, Any]) -> str:
 
 
 def first_difference(there: Any, here: Any, key: str = "") -> str:
+    """Where two configurations differ first, in words; `key` is the path to them."""
     if isinstance(there, dict) and isinstance(here, dict):
         for name in [*here, *(name for name in there if name not in here)]:
             if there.get(name) != here.get(name) and name not in IMMATERIAL:

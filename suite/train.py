@@ -126,6 +126,7 @@ class _Loop:
         return time.monotonic() - self.saved_at >= seconds or (steps > 0 and done - self.last_save >= steps)
 
     def save(self, done: int) -> None:
+        """Writes a checkpoint after `done` steps."""
         state = {
             "task": self.task.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -33,7 +33,7 @@ def retargeted(motion: Poses, reference: Poses) -> Poses:
     reference = replace(reference, points=reference.points[:1], confidence=reference.confidence[:1])
     ratios = _ratios(motion, reference)
     known = _joints(motion)
-    pelvis = _pelvis(motion, known)
+    pelvis = _pelvis(known)
     placed = {"pelvis": _moved_pelvis(motion, reference, pelvis, ratios)}
     places = {"pelvis": (pelvis, torch.ones(len(motion)))} | {k: x for k, x in known.items() if k != "pelvis"}
     for child, parent in BONES:
@@ -80,7 +80,7 @@ def _ratios(motion: Poses, reference: Poses) -> dict[str, float]:
     return ratios | {"mean": mean}
 
 
-def _pelvis(motion: Poses, known: dict[str, tuple[Tensor, Tensor]]) -> Float[Tensor, "f d"]:
+def _pelvis(known: dict[str, tuple[Tensor, Tensor]]) -> Float[Tensor, "f d"]:
     """The pelvis; where it is missing, as far from the nearest joint that is there as it is on average."""
     pelvis, sure = known["pelvis"]
     pelvis, found = pelvis.clone(), sure > 0
@@ -98,7 +98,7 @@ def _pelvis(motion: Poses, known: dict[str, tuple[Tensor, Tensor]]) -> Float[Ten
 def _moved_pelvis(
     motion: Poses, reference: Poses, pelvis: Tensor, ratios: dict[str, float]
 ) -> Float[Tensor, "f d"]:
-    start = _pelvis(reference, _joints(reference))[0]
+    start = _pelvis(_joints(reference))[0]
     moved = start + ratios["leg"] * (pelvis - pelvis[0])
     axis, sign = (1, 1.0) if pelvis.shape[-1] == 2 else (2, -1.0)  # what points down
     grounds = [ground_of(poses, axis, sign) for poses in (motion, reference)]

@@ -107,12 +107,18 @@ class _Blob:
         self.data, self.views, self.accessors = bytearray(), [], []
 
     def view(self, data: bytes, target: int | None = None) -> int:
+        """Appends bytes, filled up to a multiple of 4; returns the number of their buffer view."""
         view = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(data)}
         self.views.append(view if target is None else {**view, "target": target})
         self.data += data + b"\0" * (-len(data) % 4)
         return len(self.views) - 1
 
     def accessor(self, array: np.ndarray, *, bounds: bool = False) -> int:
+        """Appends numbers `n` or vectors `n k`: uint32 as they are, all else as float32; returns the accessor's number.
+
+        Args:
+            bounds: Also write the least and the greatest of each column, as positions need.
+        """
         index = array.dtype == np.uint32
         array = np.ascontiguousarray(array, "<u4" if index else "<f4")
         entry = {

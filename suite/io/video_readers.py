@@ -81,6 +81,11 @@ class Sequential:
         self.frames, self.at = begin(), 0
 
     def read(self, indices: list[int]) -> np.ndarray:
+        """Frames of these numbers, in any order, `f h w 3` bytes.
+
+        Raises:
+            ValueError: There are fewer frames.
+        """
         if indices and min(indices) < self.at:
             self.frames, self.at = self.begin(), 0
         wanted, found = set(indices), {}

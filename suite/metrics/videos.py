@@ -19,11 +19,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from suite.metrics.flow import Flow, strength, tvl1_flow, warped
+from suite.metrics.flow import Flow, tvl1_flow, warped
 from suite.metrics.images import psnr, ssim
 from suite.types import Images
 
-Features = Callable[[Images], Float[Tensor, "b n"]]
 Interpolation = Callable[[Images, Images], Images]
 
 
@@ -195,11 +194,6 @@ def pose_error(
     return PoseError(
         mean, float((both & (distance < within)).sum() / want.sum()), float(1 - both.sum() / want.sum())
     )
-
-
-def flow_strengths(frames: Images, flow: Flow = tvl1_flow) -> Float[Tensor, " n"]:
-    """`flow.strength` of each frame to the next."""
-    return strength(flow(frames[:-1], frames[1:]))
 
 
 def _moving(frames: Images, least: int) -> Images:

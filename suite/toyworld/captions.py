@@ -6,7 +6,6 @@ A caption is  subject [, motion or pose] [, view]  - for example "a striped red 
 import numpy as np
 
 from suite.toyworld.objects import ObjectSpec, kinds
-from suite.toyworld.paints import COLORS
 
 VIEWS = ("front view", "side view", "back view", "overhead view")
 
@@ -32,8 +31,3 @@ def subject(spec: ObjectSpec, random: np.random.Generator) -> str:
 def caption(subject_words: str, view: str = "", doing: str = "") -> str:
     """Subject, what it does and the view, joined by commas; empty parts are left out."""
     return ", ".join(part for part in (subject_words, doing, view) if part)
-
-
-def without_color(words: str) -> str:
-    """Words with the colour names taken out."""
-    return " ".join(word for word in words.split() if word not in COLORS)
