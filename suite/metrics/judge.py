@@ -5,19 +5,18 @@ the held-out compositions included. Four answers, each a distribution: what it i
 object or a person), its colour, its pattern, and from which side it is seen.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from suite.errors import UserError
-from suite.io.weights import check_same_tensors, load_state, save_state
+from suite.io.networks import load_network, save_network
 from suite.types import Images
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "judge"
@@ -157,11 +156,7 @@ class Judge(nn.Module):
 
     def save(self, folder: str | Path) -> None:
         """Writes judge.json (what it tells apart) and judge.safetensors (half precision)."""
-        folder = Path(folder)
-        halved = {n: x.half() if x.is_floating_point() else x for n, x in self.state_dict().items()}
-        save_state(folder / "judge.safetensors", halved)
-        about = {"widths": self.widths, **asdict(self.world)}
-        (folder / "judge.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        save_network(self, folder, "judge", {"widths": self.widths, **asdict(self.world)})
 
 
 def resized(images: Images) -> Float[Tensor, "b 3 64 64"]:
@@ -184,13 +179,8 @@ def load_judge(folder: str | Path = SHIPPED) -> Judge:
 
 @cache
 def _load(folder: Path) -> Judge:
-    for name in ("judge.json", "judge.safetensors"):
-        if not (folder / name).is_file():
-            raise UserError(f"{folder} holds no judge: {name} is missing. `suite train_judge` makes one.")
-    about = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
-    widths = about.pop("widths")
-    judge = Judge(world=World(**{key: tuple(value) for key, value in about.items()}), widths=widths)
-    state = load_state(folder / "judge.safetensors")
-    check_same_tensors(judge.state_dict(), state, f"{folder / 'judge.safetensors'}")
-    judge.load_state_dict({name: x.float() if x.is_floating_point() else x for name, x in state.items()})
-    return judge.eval().requires_grad_(False)
+    return load_network(_judge, folder, "judge", "suite train_judge")
+
+
+def _judge(*, widths: Sequence[int], **world: Any) -> Judge:
+    return Judge(world=World(**world), widths=widths)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from suite.types import Images
+from suite.types import Frames, Images
 
 
 def worn(images: Images, generator: torch.Generator, *, clean: float = 0.3) -> Images:
@@ -36,6 +36,31 @@ def worn(images: Images, generator: torch.Generator, *, clean: float = 0.3) -> I
     x = x + uniform(0.0, 0.08, 0.4) * torch.randn(x.shape, generator=generator)
     x = x + uniform(0.0, 0.08, 0.3) * _smooth(len(images), 3, generator)
     return torch.cat([kept, x.clamp(0, 1)])
+
+
+def worn_clips(clips: Frames, generator: torch.Generator, *, clean: float = 0.3) -> Frames:
+    """The clips, faded, blurred and flickering at random: what moves, and where to, stays as it is.
+
+    Args:
+        clean: Share of clips that are left as they are: the first of the batch.
+    """
+    kept, clips = clips.tensor_split([round(clean * len(clips))])
+    b, f = clips.shape[:2]
+
+    def uniform(low: float, high: float, share: float = 1.0, frames: int = 1) -> Float[Tensor, "b f 1 1 1"]:
+        """One number a clip (or frame) from [low, high], 0 for all but this share of the clips."""
+        draws = low + (high - low) * torch.rand((b, frames, 1, 1, 1), generator=generator)
+        return draws * (torch.rand((b, 1, 1, 1, 1), generator=generator) < share)
+
+    luma = clips.mean(2, keepdim=True)
+    x = luma + (clips - luma) * (1 + uniform(-0.3, 0.4, 0.6))
+    grey = x.mean((1, 2, 3, 4), keepdim=True)
+    x = grey + (x - grey) * (1 + uniform(-0.3, 0.3, 0.6)) + uniform(-0.06, 0.06, 0.6)
+    x = x + uniform(-0.04, 0.04, 0.4, frames=f)
+    x = torch.lerp(x, blurred(x.flatten(0, 1)).unflatten(0, (b, f)), uniform(0.0, 1.0, 0.5))
+    x = x + uniform(0.0, 0.07, 0.4) * torch.randn(x.shape, generator=generator)
+    smooth = _smooth(b * f, 3, generator).unflatten(0, (b, f))[..., : x.shape[-2], : x.shape[-1]]
+    return torch.cat([kept, (x + uniform(0.0, 0.06, 0.4) * smooth).clamp(0, 1)])
 
 
 def blurred(images: Images) -> Images:
