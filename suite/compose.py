@@ -26,6 +26,7 @@ from suite.options import not_one_of
 from suite.words import find, first_choice, is_group, is_hydras_own, literal, quoted
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+NONE = r"(?<![\w/.-])null(?![\w/.-])"
 NO_KEY = '{!r} is not of the form key=value. What has spaces is quoted, as prompt="a red car".'
 
 
@@ -178,6 +179,7 @@ class Composer:
                 raise UserError(not_one_of(name, names, f"a choice of {bare}", "Its choices are"))
         if key in self.list_groups and not value.startswith("["):
             return f"{key}=[{'' if value == 'null' else value}]"
+        word = f"{key}={re.sub(NONE, '[]', value)}"  # Hydra takes no null for a group, but no choices at all
         return f"+{word}" if key == "experiment" and key not in groups else word
 
     def _value_overrides(self, word: str, config: dict, groups: dict, sweep: bool) -> list[str]:

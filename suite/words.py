@@ -41,8 +41,11 @@ def find(key: str, config: dict, groups: dict, task: str, value: str) -> tuple[s
                 raise UserError(not_one_of(part, names, f"an option of {walked or task}", "Its options are"))
             node, option = node.get(part), options[part]
         else:
+            choices = (
+                f" Choose one first: {walked}={' or '.join(groups[walked])}." if groups.get(walked) else ""
+            )
             raise UserError(
-                f"{key!r} cannot be set: {walked} is {node!r} in this configuration, not an object."
+                f"{key!r} cannot be set: {walked} is {node!r} in this configuration, not an object.{choices}"
             )
         walked = f"{walked}.{part}".lstrip(".")
     if isinstance(node, dict) and "_target_" in node and not _replaces(value, option):

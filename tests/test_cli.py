@@ -133,6 +133,17 @@ def test_groups_of_several_choices(command, word, expected):
     assert sorted(shown["marks"] or []) == expected
 
 
+def test_a_group_that_may_be_left_out(command):
+    """GROUP=null is the run without the choice, whoever made it: the same as its default, in a sweep too."""
+    text, default = "text_to_3d prompt=x ", config(command("text_to_3d prompt=x --config"))
+    assert default["refine"] is None and config(command(text + "refine=magic3d --config"))["refine"]
+    assert config(command(text + "refine=null --config")) == default
+    assert config(command(text + "experiment=magic3d refine=null --config"))["refine"] is None
+    assert config(command(text + "refine=null shading=dreamfusion --config"))["shading"]
+    swept = command("wander -m prompt=x spring=null,hard steps=1")
+    assert "wander.Wander needs 'spring'" in swept.errors and len(list(Path("runs/wander").iterdir())) == 1
+
+
 def test_words_without_a_key(command):
     """Where the YAML says `positional: words`, plain words become that list."""
     outcome = command("bench count a \"b'c\" 'd e'")
@@ -163,6 +174,12 @@ def test_words_without_a_key(command):
         (
             "wander prompt=x spring.kid=2",
             "'kid' is not an option of spring. Did you mean 'kind'? Its options are",
+        ),
+        ("wander prompt=x spring=null", "wander.Wander needs 'spring': type spring=..."),
+        (
+            "wander prompt=x spring=null spring.kind=hard",
+            "'spring.kind' cannot be set: spring is None in this configuration, not an object. Choose one first: "
+            "spring=hard or soft.",
         ),
         ("wander prompt=x +rat=2", "'rat' is not an option of wander.Wander. Did you mean 'rate'?"),
         (
