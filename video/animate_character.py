@@ -127,7 +127,9 @@ class AnimateCharacter(Task):
             if given not in possible:
                 raise UserError(f"{name}={given!r} is not one of: {', '.join(possible)}.")
         if self.image_pose and self.fit == "cutout":
-            raise UserError("image_pose= is in the pixels of the picture, which fit=cutout moves: type fit=pad.")
+            raise UserError(
+                "image_pose= is in the pixels of the picture, which fit=cutout moves: type fit=pad."
+            )
         if self.frames < 0:
             raise UserError(f"frames must be positive, or 0 for all, got {self.frames}.")
         if self.fps is not None and not 0 < self.fps <= 1000:
