@@ -14,7 +14,7 @@ from torch import Tensor
 
 from priors.base import Condition
 from suite.diffusion.noise import Kind, NoiseSchedule, Prediction, per_sample, target
-from suite.diffusion.samplers import Grid, ddim, dpmpp_2m, euler, heun
+from suite.diffusion.samplers import Callback, Grid, ddim, dpmpp_2m, euler, heun
 from suite.errors import UserError
 from suite.progress import Progress
 from suite.rng import generator
@@ -78,12 +78,14 @@ class Sampling:
         if self.windows is None and self.video.motion is not None:
             self.video.motion.check_frames(frames)
 
-    def noise(self, frames: int, height: int | None = None, width: int | None = None) -> ClipLatents:
-        """The clip's noise."""
-        size = {"height": height, "width": width}
+    def noise(
+        self, frames: int, height: int | None = None, width: int | None = None, *, seed: int | None = None
+    ) -> ClipLatents:
+        """The clip's noise, from its own seed or another."""
+        size, seed = {"height": height, "width": width}, self.seed if seed is None else seed
         if not self.frame_seeds:
-            return self.video.starting_noise(1, frames, generator(self.seed, 0, "clip"), **size)
-        draws = (generator(self.seed, i, "frame") for i in range(frames))
+            return self.video.starting_noise(1, frames, generator(seed, 0, "clip"), **size)
+        draws = (generator(seed, i, "frame") for i in range(frames))
         return torch.cat([self.video.starting_noise(1, 1, draw, **size) for draw in draws], dim=1)
 
     @torch.no_grad()
@@ -136,18 +138,32 @@ class Sampling:
             return self.video
         return Windowed(self.video, windows, grid.t)
 
-    @torch.no_grad()
     def sample(
         self, x: ClipLatents, condition: Condition, run: Run, *, grid: Grid, known: "KnownFrames | None" = None
     ) -> ClipLatents:  # fmt: skip
-        """From noise to clean latents, following the path of `grid`."""
+        """From noise to clean latents, following the path of `grid`; shows how far it is."""
+        with Progress(run, len(grid)) as progress:
+            x = self.path(
+                x, condition, grid=grid, known=known,
+                callback=lambda i, x, p: progress.update(i, {"frames": x.shape[1]}),
+            )  # fmt: skip
+        run.statistics["evaluations"] = self.video.evaluations
+        return x
+
+    @torch.no_grad()
+    def path(
+        self, x: ClipLatents, condition: Condition, *, grid: Grid, known: "KnownFrames | None" = None,
+        callback: Callback | None = None,
+    ) -> ClipLatents:  # fmt: skip
+        """The same, unseen.
+
+        Args:
+            callback: See `suite.diffusion.samplers`.
+        """
         prior = self.through_windows(x.shape[1], grid)
         if known is not None:
             prior = Completing(prior, known)
-        with Progress(run, len(grid)) as progress:
-            shown = lambda i, x, p: progress.update(i, {"frames": x.shape[1]})  # noqa: E731
-            x = self.sampler(prior, x, condition, steps=grid, scale=self.scale, callback=shown)
-        run.statistics["evaluations"] = self.video.evaluations
+        x = self.sampler(prior, x, condition, steps=grid, scale=self.scale, callback=callback)
         return x if known is None else torch.where(known.where(x), known.x_0, x)
 
 

@@ -99,15 +99,21 @@ class ClipData:
         """
         if self.videos:
             return FolderClips(self.videos, frames=self.frames, size=size, every=self.every)
-        words = prior.known_words
-        if self.motions and words is not None:
-            for motion in self.motions:
-                words.refuse_unknown(motion)
-        motions = self.motions or [
-            motion for motion in CLIP_MOTIONS if words is None or _known(words, motion)
-        ]
+        motions = known_motions(prior, self.motions)
         real = real_surfaces(self.objects) if self.objects else []
-        return Clips(real=real, size=size, frames=self.frames, motions=tuple(motions))
+        return Clips(real=real, size=size, frames=self.frames, motions=motions)
+
+
+def known_motions(prior: StableDiffusionPrior, asked: Sequence[str] = ()) -> tuple[str, ...]:
+    """The motions that are asked for, or all of toyworld whose words the prior knows.
+
+    Raises:
+        UserError: The prior does not know the words of one that is asked for.
+    """
+    words = prior.known_words
+    for motion in asked if words is not None else ():
+        words.refuse_unknown(motion)
+    return tuple(asked) or tuple(m for m in CLIP_MOTIONS if words is None or _known(words, m))
 
 
 def _known(words: KnownWords, text: str) -> bool:

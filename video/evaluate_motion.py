@@ -1,0 +1,136 @@
+"""`suite evaluate_motion`: whether clips show what they are asked for, as independent judges see it.
+
+Asked for are things of toyworld in motions that they never had in training (`motions.held_out_motion`); beside each
+made clip there is the true one of the same words.
+
+    named     frames whose kind (and colour, of procedural objects) is right, as the judge of pictures says
+    motion    clips whose motion is right, as the clip judge says
+    flicker   mean change between frames, relative to that of the true clips
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from suite.errors import UserError
+from suite.io.images import contact_sheet, to_bytes, write_image
+from suite.io.weights import load_state, save_state
+from suite.metrics.clip_judge import load_clip_judge
+from suite.metrics.judge import load_judge
+from suite.metrics.videos import flicker
+from suite.progress import Progress
+from suite.run import Run
+from suite.toyworld.clips import ClipLabel, Clips
+from suite.toyworld.dataset import real_surfaces
+from suite.types import Images
+from video.clip_task import ClipTask
+from video.motion.sources import known_motions
+from video.products import enlarged, evenly
+from video.prompts import Travel
+
+# What the shipped motion modules are held to; flicker is at most its bar.
+BARS = {"named": 0.9, "motion": 0.7, "flicker": 1.5}
+SHOWN, COLUMNS = 12, 8  # clips and frames of each on the sheet
+
+
+@dataclass(kw_only=True)
+class EvaluateMotion(ClipTask):
+    """Samples clips and measures whether they show what was asked. Options beside those of `ClipTask`:
+
+    Args:
+        prompt: Nothing: the clips' own captions are asked for.
+        clips: How many.
+        motions: Of toyworld; none are all whose words the prior knows.
+        objects: A folder of captioned meshes to ask for too, as `suite prepare_objects` makes.
+        judge: Folder of the judge of pictures; empty takes the shipped one.
+        clip_judge: Folder of the clip judge; empty takes the shipped one.
+    """
+
+    prompt: str = ""
+    clips: int = 64
+    motions: tuple[str, ...] = ()
+    objects: str = ""
+    judge: str = ""
+    clip_judge: str = ""
+
+    reruns = True  # the prior or the modules may have been trained further
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.prompt:
+            raise UserError(
+                "evaluate_motion asks for what it can judge: leave out prompt=, or choose motions=."
+            )
+        if self.clips < 1:
+            raise UserError(f"clips must be positive, got {self.clips}.")
+        self.generation.check(self.frames, self.fps, *self.size)
+        self.pictures = load_judge(self.judge) if self.judge else load_judge()
+        self.movements = load_clip_judge(self.clip_judge) if self.clip_judge else load_clip_judge()
+        self.source = Clips(
+            real=real_surfaces(self.objects) if self.objects else [], size=self.prior.resolution,
+            frames=self.frames, split="held_out", motions=known_motions(self.prior, self.motions),
+        )  # fmt: skip
+
+    def run(self, run: Run) -> None:
+        self.generation.video.to(run.device)
+        found: dict[str, list[float]] = defaultdict(list)
+        rows, captions = [], []
+        with Progress(run, self.clips) as progress:
+            for number in range(self.clips):
+                true, label = self.true_clip(number)
+                made = self.made_clip(number, label.caption, run)
+                for who, frames in (("", made), ("true_", true)):
+                    for name, values in self.judged(frames, label).items():
+                        found[who + name] += values
+                if number in evenly(self.clips, SHOWN):
+                    for said, frames in ((label.caption, made), ("true", true)):
+                        rows.append(frames[evenly(len(frames), COLUMNS)])
+                        captions += [said, *[""] * (len(rows[-1]) - 1)]
+                progress.update(number, {"motion": float(np.mean(found["motion"]))})
+        sheet = contact_sheet(enlarged(torch.cat(rows)), len(rows[0]), captions)
+        write_image(run.path("images", "made_and_true.png"), sheet)
+        measures = {name: float(np.mean(values)) for name, values in found.items()}
+        measures["flicker"] = measures["flicker"] / max(measures.pop("true_flicker"), 1e-9)
+        for name, bar in BARS.items():
+            run.log.info("%-8s %.3f (bar %.2f)", name, measures[name], bar)
+        run.statistics["evaluations"] = self.generation.video.evaluations
+        run.write_report(measures)
+        for file in (run.directory / "clips").glob("*.safetensors"):  # run again, they are drawn anew
+            file.unlink()
+
+    def true_clip(self, number: int) -> tuple[Images, ClipLabel]:
+        """The frames of a clip of toyworld, and what is known of it."""
+        batch = self.source.batch(1, self.seed, number)
+        return torch.from_numpy(batch.frames[0]).movedim(-1, 1).float(), batch.labels[0]
+
+    def made_clip(self, number: int, caption: str, run: Run) -> Images:
+        """The frames that are made of its words; finished clips are taken from the run directory."""
+        path = run.path("clips", f"{number:04d}.safetensors")
+        if not path.exists():
+            save_state(path, {"frames": torch.from_numpy(to_bytes(self.sampled(number, caption)))})
+        return load_state(path)["frames"].movedim(-1, 1).float() / 255
+
+    def sampled(self, number: int, caption: str) -> Images:
+        """A clip, from noise of its own."""
+        make, grid = self.generation, self.generation.grid()
+        noise = make.noise(self.frames, *self.size, seed=self.seed + number)
+        condition = make.video.embed(Travel.of(caption, self.frames, self.negative).prompts())
+        latents = make.path(make.start(grid, noise), condition, grid=grid)
+        return make.decode(latents, torch.empty(self.frames, 3, *self.size))
+
+    def judged(self, frames: Images, label: ClipLabel) -> dict[str, list[float]]:
+        """What the judges say, 1 for right: one value a frame, or one a clip."""
+        verdict, world = self.pictures.look(frames), self.pictures.world
+        name = "person" if label.source == "person" else label.name
+        right = [world.is_a(best, name) for best in verdict.best("name")]
+        if label.color:
+            right = [r and color == label.color for r, color in zip(right, verdict.best("color"))]
+        motion = float(self.movements.named(frames[None])[0] == label.motion)
+        return {
+            "named": [float(r) for r in right],
+            "motion": [motion],
+            f"motion/{label.motion}": [motion],
+            "flicker": [float(flicker(frames).mean())],
+        }
