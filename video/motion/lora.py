@@ -69,7 +69,9 @@ class LoRA(nn.Module):
         """
         kind = "a MotionLoRA, of motion modules" if self.of_motion else "a domain adapter, of a U-Net"
         if host is None:
-            raise UserError(f"{self.name} is {kind}, and there are none: give motion.path= too.")
+            raise UserError(
+                f"{self.name} is {kind}, and there are none: type motion=file motion.path=FILE too."
+            )
         for target, down, up in zip(self.targets, self.down, self.up):
             layer = _layer(host, target)
             if layer is None:

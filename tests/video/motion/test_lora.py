@@ -77,7 +77,8 @@ def test_a_lora_of_another_model_is_refused(tiny_prior):
     image, xl = tiny_prior("sd15"), tiny_prior("sdxl")
     of_motion = fresh_lora(fresh(image.unet).adapter, rank=1)
     with pytest.raises(
-        UserError, match="is a MotionLoRA, of motion modules, and there are none: give motion.path="
+        UserError,
+        match="is a MotionLoRA, of motion modules, and there are none: type motion=file motion.path=FILE",
     ):
         MotionPrior(image, None, loras=[(of_motion, 1.0)])
     with pytest.raises(
