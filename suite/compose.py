@@ -177,6 +177,8 @@ class Composer:
         for name in re.findall(r"[\w/.-]+", value):
             if name not in names and name != "null":
                 raise UserError(not_one_of(name, names, f"a choice of {bare}", "Its choices are"))
+        if key.startswith("~"):
+            return f"{key[1:]}=[]"
         if key in self.list_groups and not value.startswith("["):
             return f"{key}=[{'' if value == 'null' else value}]"
         word = f"{key}={re.sub(NONE, '[]', value)}"  # Hydra takes no null for a group, but no choices at all

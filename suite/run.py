@@ -183,7 +183,7 @@ class Run:
                 )
         else:
             write_atomically(path, yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
-        self._handler = _LogFile(self.path("log.txt"), encoding="utf-8")
+        self._handler = _LogFile(self.path("log.txt"), encoding="utf-8", errors="backslashreplace")
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
         for name in LOGGERS:
             logging.getLogger(name).addHandler(self._handler)

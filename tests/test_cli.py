@@ -139,6 +139,7 @@ def test_a_group_that_may_be_left_out(command):
     assert default["refine"] is None and config(command(text + "refine=magic3d --config"))["refine"]
     assert config(command(text + "refine=null --config")) == default
     assert config(command(text + "experiment=magic3d refine=null --config"))["refine"] is None
+    assert config(command(text + "experiment=magic3d ~refine --config"))["refine"] is None
     assert config(command(text + "refine=null shading=dreamfusion --config"))["shading"]
     swept = command("wander -m prompt=x spring=null,hard steps=1")
     assert "wander.Wander needs 'spring'" in swept.errors and len(list(Path("runs/wander").iterdir())) == 1
@@ -213,6 +214,17 @@ def test_bad_input_is_one_line(command, line, message):
     assert outcome.status == 2 and outcome.lines == []
     assert outcome.errors.startswith(f"suite: {message}"), outcome.errors
     assert outcome.errors.count("\n") == 1 and not list(Path().rglob("config.yaml"))
+
+
+def test_names_that_are_not_utf8(command):
+    """A byte of a file's name that is no text: the run ends, its files say which byte, and it is found again."""
+    name = b"na\xffme".decode(errors="surrogateescape")
+    first = command(f"wander prompt={name} steps=2")
+    assert first.status == 0, first.errors
+    for file in ("report.json", "report.html", "config.yaml"):
+        assert "\\udcff" in (first.directory / file).read_text(encoding="utf-8").lower()
+    again = command(f"wander prompt={name} steps=2")
+    assert again.lines == first.lines and "This run is complete" in again.errors
 
 
 def test_another_configuration_in_the_same_directory(command):
