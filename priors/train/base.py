@@ -41,8 +41,8 @@ class TrainDenoiser(Optimization):
         self.training.update_average(step)
 
 
-def check_sizes(*, size: int, **counts: int) -> None:
-    """Refuse counts below 1, and pictures that the codec and the denoiser's levels do not divide.
+def check_sizes(*, size: int, lr: float, **counts: int) -> None:
+    """Refuse counts below 1, a rate that learns nothing, and pictures that codec and levels do not divide.
 
     Raises:
         UserError: Says which.
@@ -50,5 +50,7 @@ def check_sizes(*, size: int, **counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
             raise UserError(f"{name} must be positive, got {value}.")
+    if lr <= 0:
+        raise UserError(f"lr must be positive, got {lr:g}.")
     if size % 16:
         raise UserError(f"size must be a multiple of 16, got {size}. Use 64 or 128.")

@@ -15,7 +15,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from priors.checkpoints import load_components
+from priors.checkpoints import load_components, quiet
 from priors.codec import PatchCodec, fit_codec
 from priors.loading.components import Components
 from priors.stable_diffusion import StableDiffusionPrior
@@ -188,9 +188,10 @@ def save_prior(
     codec: PatchCodec,
 ) -> None:  # fmt: skip
     """Write a prior's parts in half precision where diffusers looks for them."""
-    for name, part in (("unet", unet), ("text_encoder", text_encoder), ("vae", codec)):
-        copy.deepcopy(part).half().save_pretrained(directory / name)
-    tokenizer.save_pretrained(directory / "tokenizer")
+    with quiet():
+        for name, part in (("unet", unet), ("text_encoder", text_encoder), ("vae", codec)):
+            copy.deepcopy(part).half().save_pretrained(directory / name)
+        tokenizer.save_pretrained(directory / "tokenizer")
     (directory / "scheduler").mkdir(parents=True, exist_ok=True)
     (directory / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
     index = {

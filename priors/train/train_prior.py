@@ -62,7 +62,7 @@ class TrainPrior(TrainDenoiser):
         half: bool = True,
         seed: int = 0,
     ) -> None:
-        check_sizes(size=size, batch=batch, reuse=reuse, pool=pool, steps=steps)
+        check_sizes(size=size, lr=lr, batch=batch, reuse=reuse, pool=pool, steps=steps)
         self.steps, self.lr, self.seed = steps, lr, seed
         self.real = real_surfaces(objects) if objects else []
         self.scenes = Scenes(real=self.real, size=size)

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from priors.checkpoints import load_components, locate
+from priors.checkpoints import load_components, locate, quiet
 from priors.codec import fit_codec
 from priors.loading.folders import projection_of, read_json
 from priors.loading.zero123 import POSES, Zero123Components
@@ -136,8 +136,9 @@ class ViewTraining(nn.Module):
             "image_encoder": self.average["image_encoder"],
             "vae": self.codec,
         }
-        for name, part in parts.items():
-            copy.deepcopy(part).half().save_pretrained(directory / name)
+        with quiet():
+            for name, part in parts.items():
+                copy.deepcopy(part).half().save_pretrained(directory / name)
         projection = self.average["projection"]
         linear = {f"projection.{n}": x.half().contiguous() for n, x in projection.state_dict().items()}
         sizes = {"in_channel": projection.in_features, "out_channel": projection.out_features}

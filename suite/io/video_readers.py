@@ -42,7 +42,7 @@ class Decord:
         decord.logging.set_level(decord.logging.QUIET)  # what is wrong is raised
         with _silence():
             self.reader = decord.VideoReader(str(path), num_threads=1)
-        channels = self.reader[0].shape[2]
+            channels = self.reader[0].shape[2]
         if channels != 3:  # widths such as 16, 48, 72: dmlc/decord issue 336
             raise ValueError(f"decord 0.6 takes the padding of its rows for colour ({channels} channels)")
         shown = np.array([self.reader.get_frame_timestamp(k) for k in range(len(self.reader))], dtype=float)

@@ -69,13 +69,12 @@ class EvaluateVideo(Task):
 
     def run(self, run: Run) -> None:
         videos, references = listed(self.video), listed(self.reference) if self.reference else []
+        of_poses = self.pose_measures() if self.poses else {}
         several = len(videos) > 1 or videos[0] != Path(self.video).expanduser()
         rows = [self.measured(path, partner(path, references, several), run) for path in videos]
-        measures: dict[str, Any] = means(rows)
+        measures: dict[str, Any] = means(rows) | of_poses
         if several and references:
             measures["frechet_video_distance_random_features"] = self.frechet(videos, references)
-        if self.poses:
-            measures |= self.pose_measures()
         measures["notes"] = STAND_INS | self.missing(several, bool(references))
         for name, line in measures["notes"].items():
             run.log.info("%s: %s", name, line)

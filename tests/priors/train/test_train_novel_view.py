@@ -233,6 +233,7 @@ def test_the_default_prior_is_small_enough():
     ("options", "message"),
     [
         ({"batch": 0}, "batch must be positive"),
+        ({"lr": 0.0}, "lr must be positive, got 0"),
         ({"size": 40}, "multiple of 16"),
         ({"pose": "both"}, "pose='both' is not one of: radius, polar, radius_polar"),
         ({"views": 1}, "A pair needs two views"),

@@ -226,11 +226,12 @@ def test_files_that_hold_no_pictures(tmp_path):
         VideoFile(tmp_path / "two").read()
 
 
-def test_what_no_decoder_reads_is_said_once(tmp_path, caplog, capfd):
+@pytest.mark.parametrize("name", ["text.mp4", "text.txt"])
+def test_what_no_decoder_reads_is_said_once(tmp_path, caplog, capfd, name):
     """No decoder's own complaint stands before the one line of the error."""
-    (tmp_path / "text.mp4").write_text("hello")
-    with caplog.at_level("INFO"), pytest.raises(UserError, match="text.mp4 is not a video that"):
-        VideoFile(tmp_path / "text.mp4")
+    (tmp_path / name).write_text("hello")
+    with caplog.at_level("INFO"), pytest.raises(UserError, match=f"{name} is not a video that"):
+        VideoFile(tmp_path / name)
     printed = capfd.readouterr()
     assert not caplog.messages and not printed.out and not printed.err
 

@@ -109,5 +109,6 @@ def test_errors(folders, tmp_path):
     task = EvaluateVideo(
         video=str(made), poses=str(tmp_path / "a.json"), reference_poses=str(tmp_path / "b.json")
     )
-    with pytest.raises(UserError, match="a.json has 1 frames, .*b.json 2"):
-        task.pose_measures()
+    task.measured = None  # poses that cannot be compared are refused before any frame is measured
+    with Run(tmp_path / "run") as run, pytest.raises(UserError, match="a.json has 1 frames, .*b.json 2"):
+        task.run(run)
