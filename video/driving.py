@@ -42,11 +42,9 @@ def at_rate(poses: Poses, fps: float | int | None, frames: int = 0) -> Poses:
     if fps is not None and poses.fps is not None and fps != poses.fps:
         times = torch.arange(len(poses)).double().numpy() / poses.fps
         chosen = torch.from_numpy(shown_at(times, len(poses) / poses.fps, fps)).long()
-        poses = replace(
-            poses, points=poses.points[chosen], confidence=poses.confidence[chosen], fps=float(fps)
-        )
+        poses = replace(poses[chosen], fps=float(fps))
     if frames:
-        poses = replace(poses, points=poses.points[:frames], confidence=poses.confidence[:frames])
+        poses = poses[:frames]
     if len(poses) < 2:
         raise UserError("The motion has one frame: a clip needs at least two poses.")
     return poses

@@ -1,4 +1,4 @@
-"""Poses of a person in a video, found by a landmark network in TensorFlow Lite's format (extra "pose").
+"""Poses of a person in a video, found by a landmark network in TensorFlow Lite's format (extra "pose"), or toyworld's.
 
 The network is BlazePose (Bazarevsky et al. 2020, arXiv:2006.10204), which MediaPipe's package for node carries as
 pose_landmark_lite.tflite, _full and _heavy (Apache-2.0): a square of the picture in which a person is upright in the
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from suite.errors import UserError
 from suite.geometry.skeletons import COCO_17, Poses
 from suite.io.paths import existing_file
+from suite.metrics.person_judge import load_person_judge
 from suite.types import Images
 
 # Where COCO's joints are among BlazePose's landmarks.
@@ -90,6 +91,20 @@ class BlazePose(PoseDetector):
         rows = torch.from_numpy(self.network.get_tensor(self.rows).copy()).reshape(-1, VALUES)
         where = torch.cat([rows[:, :2] / self.side * 2 - 1, torch.ones(len(rows), 1)], 1) @ square.T
         return where, rows[:, 3].sigmoid(), float(self.network.get_tensor(self.flag).squeeze())
+
+
+class ToyworldPeople(PoseDetector):
+    """Joints of toyworld's people, by the shipped judge of people; it knows no others.
+
+    Args:
+        path: Folder of another judge, of `suite train_person_judge`; empty is the shipped one.
+    """
+
+    def __init__(self, path: str = "") -> None:
+        self.judge = load_person_judge(Path(path).expanduser()) if path else load_person_judge()
+
+    def __call__(self, frames: Images) -> Poses:
+        return self.judge.poses(frames)
 
 
 def whole(height: int, width: int) -> Float[Tensor, "2 3"]:

@@ -30,7 +30,7 @@ def retargeted(motion: Poses, reference: Poses) -> Poses:
         raise ValueError(
             f"Retargeting needs both poses in the plane or both in space, got {d} and {e} dimensions."
         )
-    reference = replace(reference, points=reference.points[:1], confidence=reference.confidence[:1])
+    reference = reference[:1]
     ratios = _ratios(motion, reference)
     known = _joints(motion)
     pelvis = _pelvis(known)

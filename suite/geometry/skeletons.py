@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from suite.toyworld.skeletons import COCO_JOINTS as COCO_17
@@ -63,6 +63,10 @@ class Poses:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def __getitem__(self, part: slice | Int[Tensor, " n"]) -> "Poses":
+        """Some of the frames."""
+        return replace(self, points=self.points[part], confidence=self.confidence[part])
 
     @cached_property
     def present(self) -> dict[str, int]:

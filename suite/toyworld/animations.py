@@ -55,6 +55,7 @@ class Animations:
         frames: Of a clip.
         split: "train" leaves out the held-out pairs of person and motion, "held_out" shows them alone, "all" any.
         motions: Those that are shown, of `motions.PEOPLE_MOTIONS`.
+        outfits: What the people wear, one of these; none are all outfits.
         backdrops: How often there is a backdrop behind the person.
     """
 
@@ -65,6 +66,7 @@ class Animations:
         frames: int = 16,
         split: str = "train",
         motions: Sequence[str] = PEOPLE_MOTIONS,
+        outfits: Sequence[Outfit] = (),
         backdrops: float = 0.3,
     ) -> None:
         check_split(split)
@@ -74,7 +76,7 @@ class Animations:
             )
         check_motions(motions, PEOPLE_MOTIONS, "people")
         self.size, self.frames, self.split = size, frames, split
-        self.motions, self.backdrops = tuple(motions), backdrops
+        self.motions, self.outfits, self.backdrops = tuple(motions), tuple(outfits), backdrops
 
     def batch(self, count: int, seed: int, number: int) -> ClipBatch:
         """The batch of this number, the still before the frames of each clip, each with its `AnimationLabel`."""
@@ -105,7 +107,10 @@ class Animations:
 
     def _pair(self, random: np.random.Generator) -> tuple[Outfit, str]:
         for _ in range(TRIES):
-            outfit, motion = random_outfit(random), self.motions[random.integers(len(self.motions))]
+            outfit = (
+                self.outfits[random.integers(len(self.outfits))] if self.outfits else random_outfit(random)
+            )
+            motion = self.motions[random.integers(len(self.motions))]
             held = held_out_motion(describe(outfit), motion)
             if self.split == "all" or held == (self.split == "held_out"):
                 return outfit, motion
