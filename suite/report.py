@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from suite.run import Run
 
 log = logging.getLogger(__name__)
-SHEETS, PREVIEWS = r"contact|^views$", r"_\d{3,}$"  # names of pictures: of the result; of a step on the way
+SHEETS, PREVIEWS = r"contact|^views$", r"_\d{5,}$"  # names of pictures: of the result; of a step on the way
 NOT_COST = ("task", "name", "configuration", "measures", "config", "environment")
 LOG_LINES = 200
 
@@ -148,10 +148,17 @@ def _head(files: RunFiles) -> str:
 def _object(files: RunFiles, inline: pages.Inliner) -> str:
     """The mesh to turn, beside it what shows it from all sides."""
     models = "".join(inline.model(path) for path in files.files("meshes", ".glb")[:4])
-    beside = [inline.video(path) for path in files.files("videos", *pages.VIDEOS, ".gif", ".webp")[:8]]
+    videos = files.files("videos", *pages.VIDEOS)
+    stems = {path.stem for path in videos}
+    animations = files.files("videos", ".gif", ".webp")
+    copies = [path for path in animations if path.stem in stems]  # of a video that is shown
+    videos += [path for path in animations if path not in copies]
+    beside = [inline.video(path) for path in videos[:8]]
     beside += [inline.image(path) for path in files.pictures()[0]] if models else []
     meshes = ", ".join(inline.link(path) for path in files.files("meshes", ".glb", ".obj", ".ply", ".stl"))
     links = f'<p class="quiet">Mesh files: {meshes}</p>' if meshes else ""
+    if copies:
+        links += f'<p class="quiet">Also as {", ".join(inline.link(path) for path in copies)}</p>'
     if not (models or beside or links):
         return ""
     stacks = "".join(f'<div class="stack">{stack}</div>' for stack in (models, "".join(beside)) if stack)

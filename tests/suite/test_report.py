@@ -11,6 +11,7 @@ from finished_runs import make_run
 
 from suite import pages
 from suite.io.images import write_image
+from suite.io.videos import write_video
 from suite.report import RunFiles, duration, write_html
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -112,16 +113,28 @@ def test_files_that_are_too_large_are_linked(directory):
     assert once.uri(directory / "meshes/mesh.glb") and not once.uri(directory / "meshes/mesh.glb")
 
 
+def test_a_clip_is_shown_once(tmp_path):
+    """The same clip as .mp4, .gif and .webp: the video plays, the others are links. A GIF alone is shown."""
+    clip = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for name in ("clip.mp4", "clip.gif", "clip.webp", "other.gif"):
+        write_video(tmp_path / "videos" / name, clip, 4)
+    text = write_html(tmp_path).read_text()
+    page = Page(text)
+    assert page.tags.count("video") == 1 and page.tags.count("img") == 1
+    assert 'href="videos/clip.gif"' in text and 'href="videos/clip.webp"' in text
+    assert 'href="videos/other.gif"' not in text
+
+
 def test_pictures_by_their_names(tmp_path):
     """What ends in a step number was made on the way; contact sheets and views are of the result. Where
     there is nothing else, the newest picture of the way is shown large too."""
-    names = ["step_00100", "samples_000200", "contact_sheet", "views", "judged"]
+    names = ["step_00100", "samples_000200", "contact_sheet", "views", "azimuth_120"]
     for name in names:
         write_image(tmp_path / f"images/{name}.png", torch.zeros(3, 4, 4))
     sheets, previews, others = RunFiles.read(tmp_path).pictures()
     assert [path.stem for path in sheets] == ["contact_sheet", "views"]
     assert [path.stem for path in previews] == ["samples_000200", "step_00100"]
-    assert [path.stem for path in others] == ["judged"]
+    assert [path.stem for path in others] == ["azimuth_120"]
     assert Page(write_html(tmp_path).read_text()).tags.count("img") == 5
     for name in names[2:]:
         (tmp_path / f"images/{name}.png").unlink()
