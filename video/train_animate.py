@@ -27,6 +27,9 @@ from video.motion.modules import fresh as fresh_motion
 from video.motion.training import SHOWN, SMALL, Learner, Recipe
 from video.motion_prior import unet_of
 
+# learn -> the U-Nets of which attention alone learns
+LEARN = {"all": (), "denoiser": ("reference",), "attention": ("denoiser", "reference")}
+
 
 class TrainAnimate(TrainDenoiser):
     """Trains an animator; the run directory's `animator/` is one for `suite animate_character` and for stage 2.
@@ -39,7 +42,8 @@ class TrainAnimate(TrainDenoiser):
         init: A folder of an animator to go on from; stage 2 needs one.
         image_encoder: A folder with a CLIP picture tower to begin with; empty is the animator's, or a small new one.
         motion: Motion modules to begin with in stage 2, as AnimateDiff's; empty are the animator's, or new ones.
-        learn: What of both U-Nets learns in stage 1: "all", or "attention", for less memory.
+        learn: What of both U-Nets learns in stage 1: "all"; "denoiser", of the ReferenceNet its attention alone, for
+            smaller files; or "attention" alone of both, for less memory.
         positions: The most frames of a clip, ever, of new motion modules.
         steps: Number of steps.
         seed: Of weights, samples and noise.
@@ -62,7 +66,7 @@ class TrainAnimate(TrainDenoiser):
     ) -> None:
         _check(stage=stage, init=init, motion=motion, learn=learn, steps=steps)
         self.prior, self.recipe, self.lr = prior, recipe, recipe.lr
-        self.stage, self.steps, self.seed = stage, steps, seed
+        self.stage, self.learn, self.steps, self.seed = stage, learn, steps, seed
         if init:
             start = load(init, prior, image_encoder=image_encoder)
         else:
@@ -81,10 +85,10 @@ class TrainAnimate(TrainDenoiser):
             if isinstance(learning, Motion):
                 learning.use_plain_attention()
         self.training = Learner(learning, recipe.ema)
-        if learn == "attention":
-            for unet in (learning.denoiser, learning.reference):
-                for name, parameter in unet.named_parameters():
-                    parameter.requires_grad_(".attn" in name)
+        frozen = LEARN[learn] if stage == 1 else ()
+        for unet in (getattr(learning, part) for part in frozen):
+            for name, parameter in unet.named_parameters():
+                parameter.requires_grad_(".attn" in name)
         size, frames = prior.resolution, 1 if stage == 1 else animations.frames
         self.missing, self.source = animations.missing, animations.source(size, frames)
         self.unseen = animations.source(size, frames, "held_out")
@@ -121,7 +125,8 @@ class TrainAnimate(TrainDenoiser):
     def finish(self, run: Run) -> dict[str, float]:
         """animator/, and measures on what was not trained on."""
         prior = self.animate(self.training.average)
-        save(prior.animator, run.path("animator", "animator.json").parent)
+        base = None if self.learn == "all" else unet_of(self.prior)
+        save(prior.animator, run.path("animator", "animator.json").parent, base=base)
         return measured(prior, self.shown(max(SHOWN, self.recipe.batch)), self.recipe, self.seed)
 
 
@@ -139,8 +144,8 @@ def _check(*, stage: int, init: str, motion: str, learn: str, steps: int) -> Non
         raise UserError("Stage 2 needs what stage 1 made: type init=RUN/animator.")
     if stage == 1 and motion:
         raise UserError("Motion modules learn in stage 2: type stage=2, or leave out motion=.")
-    if learn not in ("all", "attention"):
-        raise UserError(f"learn={learn!r} is not one of: all, attention.")
+    if learn not in LEARN:
+        raise UserError(f"learn={learn!r} is not one of: {', '.join(LEARN)}.")
     if stage == 2 and learn != "all":
         raise UserError("learn= is for stage 1; in stage 2 motion modules learn, all of them.")
     if steps < 1:

@@ -12,6 +12,7 @@ from suite.geometry.skeletons import COCO_17, Poses
 from suite.io.poses import write_poses
 from suite.io.videos import write_video
 from suite.rng import generator
+from suite.run import Run
 from suite.toyworld.animations import Animations
 from suite.toyworld.characters import describe
 from suite.toyworld.motions import held_out_motion
@@ -163,14 +164,27 @@ def test_both_stages_are_trained_resumed_and_saved(command, tiny_folder, tiny_pr
     assert any("proj_out" in name and float(x.abs().max()) > 0 for name, x in moved.items())
 
 
-def test_attention_alone_may_learn(tiny_prior, films):
-    """learn=attention: gradients in attentions of both U-Nets, the guider and the image encoder, nowhere else."""
+@pytest.mark.parametrize(
+    ("learn", "parts"), [("attention", ("denoiser", "reference")), ("denoiser", ("reference",))]
+)
+def test_attention_alone_may_learn(learn, parts, tiny_prior, films, tmp_path):
+    """Gradients in attentions of these U-Nets, guider and image encoder; what cannot have changed is not saved."""
     data, recipe = AnimationData(videos=str(films)), Recipe(batch=2, pool=1, half=False)
-    task = TrainAnimate(prior=tiny_prior("sd15"), animations=data, recipe=recipe, steps=4, learn="attention")
+    task = TrainAnimate(prior=tiny_prior("sd15"), animations=data, recipe=recipe, steps=4, learn=learn)
     task.loss(0, generator(0, 0, "step")).backward()
-    for part in ("denoiser", "reference"):
+    others = [name for name, p in task.training.learning.denoiser.named_parameters() if ".attn" not in name]
+    for part in parts:
         for name, p in getattr(task.training.learning, part).named_parameters():
             assert p.grad is None or ".attn" in name
+    assert ("denoiser" in parts) == all(
+        task.training.learning.denoiser.get_parameter(name).grad is None for name in others
+    )
+    with Run(tmp_path / "run") as run:
+        task.finish(run)
+    assert not (tmp_path / "run" / "animator" / "reference_unet").exists()
+    assert not load_file(tmp_path / "run" / "animator" / "reference_unet.safetensors"), (
+        "nothing was learnt yet"
+    )
 
 
 def test_options_that_do_not_fit(tiny_prior, films, tmp_path):
@@ -180,7 +194,7 @@ def test_options_that_do_not_fit(tiny_prior, films, tmp_path):
         ({"stage": 3}, "stage is 1 .single frames. or 2 .motion., got 3"),
         ({"stage": 2}, "Stage 2 needs what stage 1 made: type init=RUN/animator"),
         ({"motion": "mm.ckpt"}, "Motion modules learn in stage 2: type stage=2"),
-        ({"learn": "some"}, "learn='some' is not one of: all, attention"),
+        ({"learn": "some"}, "learn='some' is not one of: all, denoiser, attention"),
         ({"stage": 2, "init": "x", "learn": "attention"}, "learn= is for stage 1"),
         ({"steps": 0}, "steps must be positive, got 0"),
     ):

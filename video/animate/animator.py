@@ -137,10 +137,10 @@ def fresh(
             image_encoder = build_image_encoder(prior.resolution, width, layers)
         guider = PoseGuider(unet.config.block_out_channels[0], widths_for(prior.factor))
     return Animator(
-        denoiser=_copied(unet), reference=_copied(unet), guider=guider, image_encoder=image_encoder, name=name,
+        denoiser=copied(unet), reference=copied(unet), guider=guider, image_encoder=image_encoder, name=name,
     )  # fmt: skip
 
 
-def _copied(unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """A copy in float32."""
+def copied(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """A copy of a U-Net in float32."""
     return nn.Module.to(copy.deepcopy(unet), torch.float32)  # diffusers' own .to(dtype) logs a notice

@@ -11,6 +11,7 @@ from suite.errors import UserError
 from tests.video.animate.networks import animator, asked
 from tests.video.motion.originals import random_original
 from video.animate.animate_prior import AnimatePrior
+from video.animate.animator import fresh
 from video.animate.files import load, save
 from video.animate.pose_guider import PoseGuider
 
@@ -35,6 +36,30 @@ def test_folders_round_trip(tiny_prior, tmp_path):
     difference = answer(image, half) - answer(image, parts.with_motion(None))
     assert float(difference.abs().max()) < 0.02
     refused_folders(tmp_path / "whole", image)
+
+
+def test_only_what_differs_from_the_prior(tiny_prior, tmp_path):
+    """Smaller files, the same animator bit for bit; other weights of the prior are refused."""
+    image = tiny_prior("sd15")
+    parts = fresh(image, layers=1).requires_grad_(False)
+    parts.reference.mid_block.attentions[0].proj_in.weight += 1
+    parts.denoiser.conv_in.bias += 1
+    save(parts, tmp_path / "part", base=image.unet)
+    assert load_file(tmp_path / "part" / "denoising_unet.safetensors").keys() == {"conv_in.bias"}
+    back = load(str(tmp_path / "part"), image)
+    ours, theirs = parts.state_dict(), back.state_dict()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    other = copy.deepcopy(image)
+    other.unet.conv_in.bias.data += 1e-3
+    with pytest.raises(UserError, match="belongs to other weights of this prior"):
+        load(str(tmp_path / "part"), other)
+    save_file({"conv_in.wrong": torch.zeros(1)}, tmp_path / "part" / "denoising_unet.safetensors")
+    with pytest.raises(UserError, match=r"denoising_unet.safetensors does not fit: 1 unexpected"):
+        load(str(tmp_path / "part"), image)
+    (tmp_path / "part" / "reference_unet.safetensors").unlink()
+    (tmp_path / "part" / "denoising_unet.safetensors").unlink()
+    with pytest.raises(UserError, match="has no denoising_unet.safetensors"):
+        load(str(tmp_path / "part"), image)
 
 
 def refused_folders(folder, image) -> None:
