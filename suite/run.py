@@ -16,6 +16,7 @@ import fcntl
 import json
 import logging
 import math
+import os
 import resource
 import time
 from collections.abc import Mapping
@@ -226,6 +227,11 @@ def read_metrics(path: Path) -> list[dict]:
 def peak_memory_mb() -> float:
     """The most memory that this process has held, in MiB."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)  # kilobytes on Linux
+
+
+def machine_memory_mb() -> float:
+    """The memory of this machine, in MiB."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def finite(value: Any) -> Any:

@@ -18,7 +18,7 @@ from suite.diffusion.samplers import Callback, Grid, ddim, dpmpp_2m, euler, heun
 from suite.errors import UserError
 from suite.progress import Progress
 from suite.rng import generator
-from suite.run import Run
+from suite.run import Run, machine_memory_mb
 from suite.types import Times
 from video.framing import check_size
 from video.motion_prior import ClipLatents
@@ -27,6 +27,7 @@ from video.windows import Windowed, Windows
 log = logging.getLogger(__name__)
 SAMPLERS = {"dpmpp_2m": dpmpp_2m, "ddim": ddim, "euler": euler, "heun": heun}
 AT_ONCE = 16  # frames that the autoencoder takes together
+COPIES = 8  # of a clip's latents that a sampler holds at once, about
 APART = Windows(
     schedule="static", weights="flat", length=16, overlap=0
 )  # frames that do not know of each other
@@ -75,6 +76,14 @@ class Sampling:
         if not 0 < fps <= 1000:
             raise UserError(f"fps is how many frames are shown in a second: above 0, got {fps:g}.")
         check_size(height, width, self.video.factor)
+        h, w = (size or self.video.resolution for size in (height, width))
+        pixels = self.video.factor**2
+        needed = COPIES * frames * self.video.latent_channels * (h * w / pixels) * 4 / 2**20
+        if needed > machine_memory_mb():
+            raise UserError(
+                f"frames={frames} of {h} x {w} pixels need {needed / 1024:.0f} GiB for their latents, and this machine "
+                f"has {machine_memory_mb() / 1024:.0f}: make fewer frames, or several clips."
+            )
         if self.windows is None and self.video.motion is not None:
             self.video.motion.check_frames(frames)
 

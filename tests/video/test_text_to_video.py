@@ -147,6 +147,7 @@ def test_modules_of_another_base_are_refused(image):
     [
         ({"frames": 0}, "A clip has at least 2 frames, got frames=0: type frames=16"),
         ({"frames": 1}, "A clip has at least 2 frames, got frames=1"),
+        ({"frames": 10**9}, "need .* GiB for their latents"),
         ({"fps": 0.0}, "fps is how many frames are shown in a second: above 0, got 0"),
         ({"fps": -8.0}, "above 0, got -8"),
         ({"height": 60}, "height=60 is not possible: this prior's frames are multiples of 8 pixels, as 64"),
