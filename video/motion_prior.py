@@ -23,6 +23,7 @@ from video.motion.lora import LoRA
 from video.motion.modules import SCHEDULES, Motion
 
 ClipLatents = Float[Tensor, "b f c y x"]
+STILL = "frames.still"  # the name of a condition's tensor: affinity and latents of a still, one row a frame
 CODED_AT_ONCE = 16  # frames that the autoencoder takes together
 
 
@@ -127,11 +128,16 @@ class MotionPrior(nn.Module):
             )
         if self.motion is not None:
             self.motion.check_frames(frames)
-        each = (
-            (lambda x: x) if len(condition) == clips * frames else (lambda x: x.repeat_interleave(frames, 0))
+        per_frame = len(condition) == clips * frames
+        tensors = dict(condition.tensors)
+        still = tensors.pop(STILL, None)
+        if still is not None and not per_frame:
+            still = still.flatten(0, 1)
+        of_frames = Condition(
+            {name: x if per_frame else x.repeat_interleave(frames, 0) for name, x in tensors.items()}
         )
-        of_frames = Condition({name: each(tensor) for name, tensor in condition.tensors.items()})
-        insertion = Insertion(self.motion, tuple(zip(self.loras, self.strengths)), self.checkpointing)
+        loras = tuple(zip(self.loras, self.strengths))
+        insertion = Insertion(self.motion, loras, self.checkpointing, still)
         with (
             torch.set_grad_enabled(grad and torch.is_grad_enabled()),
             inserted(self.image.unet, insertion, frames),
@@ -140,6 +146,31 @@ class MotionPrior(nn.Module):
         self.image.evaluations += clips * frames
         alpha, sigma = (per_sample(x, x_t) for x in self.schedule.alpha_sigma(t))
         return Prediction(x_t=x_t, alpha=alpha, sigma=sigma, raw=raw.view(x_t.shape), kind=self.kind)
+
+
+def with_still(
+    condition: Condition, still: Float[Tensor, "b c y x"], affinity: Float[Tensor, "b f"]
+) -> Condition:
+    """The condition of clips of which a still is known, for motion modules that see one; its negative knows it too.
+
+    Args:
+        condition: One a clip, or one a frame, clip by clip.
+        still: Its latents, one a clip.
+        affinity: How alike each frame and the still are: 1 for the frame that it is.
+    """
+    b, f = affinity.shape
+    shown = torch.cat([torch.ones_like(still[:, :1]), still], 1)[:, None].expand(-1, f, -1, -1, -1).clone()
+    shown[:, :, 0] *= affinity.to(still)[..., None, None]
+    added = {STILL: shown if len(condition) == b else shown.flatten(0, 1)}
+    negative = condition.negative
+    if negative is not None:
+        negative = Condition(negative.tensors | added)
+    return Condition(condition.tensors | added, negative)
+
+
+def first_frame_alone(frames: int) -> Float[Tensor, "1 f"]:
+    """The affinity of a clip whose first frame the still is."""
+    return (torch.arange(frames) == 0).float()[None]
 
 
 def schedule_of(image: Prior, motion: Motion | None) -> NoiseSchedule:

@@ -1,19 +1,25 @@
 """`suite train_motion`: motion modules for a frozen image prior (AnimateDiff, arXiv:2307.04725, Sec. 4.2).
 
 captioned clips -> noise -> image prior (+ domain adapter) with motion modules between its layers -> loss
+
+With `still` above 0 they also learn to go on from a given first frame (PIA, arXiv:2312.13964).
 """
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
-from priors.base import Prior
+from priors.base import Condition, Prior
+from priors.train.v_loss import Noised
+from suite.errors import UserError
 from suite.run import Run
+from suite.types import Frames
 from video.motion.files import load, load_lora, save
 from video.motion.modules import fresh
 from video.motion.sources import ClipData
 from video.motion.training import Recipe, TrainOnClips
-from video.motion_prior import MotionPrior, unet_of
+from video.motion_prior import MotionPrior, first_frame_alone, unet_of, with_still
 
 
 class TrainMotion(TrainOnClips):
@@ -28,6 +34,7 @@ class TrainMotion(TrainOnClips):
         positions: The most frames of a clip, ever.
         mid: Whether the middle block has a motion module too, as in v2.
         heads: Of attention over frames.
+        still: How often the first frame is given; 0 makes modules that have no input for one.
         steps: Number of steps.
         seed: Of weights, clips and noise.
     """
@@ -43,14 +50,22 @@ class TrainMotion(TrainOnClips):
         positions: int = 32,
         mid: bool = False,
         heads: int = 8,
+        still: float = 0.0,
         steps: int = 20_000,
         seed: int = 0,
     ) -> None:
+        if not 0 <= still <= 1:
+            raise UserError(f"still is how often the first frame is given, from 0 to 1, got {still:g}.")
         if init:
             motion = load(init)
             motion.check_fit(unet_of(prior))
         else:
-            motion = fresh(unet_of(prior), positions=positions, mid=mid, heads=heads, seed=seed)
+            motion = fresh(
+                unet_of(prior), positions=positions, mid=mid, heads=heads, still=still > 0, seed=seed
+            )
+        if still > 0 and not motion.sees_stills:
+            raise UserError(f"{motion.name} has no input for a still: type still=0, or begin without init=.")
+        self.still = float(still)
         motion.check_frames(clips.frames)
         self.adapters = [load_lora(domain_adapter)] if domain_adapter else []
         super().__init__(prior=prior, learning=motion, clips=clips, recipe=recipe, steps=steps, seed=seed)
@@ -66,6 +81,25 @@ class TrainMotion(TrainOnClips):
 
     def baseline(self) -> MotionPrior:
         return self.video(None)
+
+    @torch.no_grad()
+    def prepare(
+        self, clips: Frames, texts: list[str], generator: torch.Generator
+    ) -> tuple[Noised, Condition]:
+        noise, condition = super().prepare(clips, texts, generator)
+        if not self.still:
+            return noise, condition
+        given = torch.rand(len(clips), generator=generator).to(noise.x_0.device) < self.still
+        first = noise.x_0[:, : self.prior.latent_channels] * given[:, None, None, None]
+        affinity = first_frame_alone(clips.shape[1]).to(first) * given[:, None]
+        return noise, with_still(condition, first, affinity)
+
+    def shown_condition(self, video: MotionPrior, texts: list[str], clips: Frames) -> Condition:
+        condition = video.embed(texts)
+        if not self.still:
+            return condition
+        affinity = first_frame_alone(clips.shape[1]).expand(len(clips), -1)
+        return with_still(condition, self.prior.encode(clips[:, 0]), affinity)
 
     def finish(self, run: Run) -> dict[str, float]:
         """motion.safetensors in the original's names, motion/ for diffusers."""

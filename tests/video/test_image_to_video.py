@@ -154,7 +154,7 @@ def test_a_command_takes_another_shape(command, tiny_folder, tmp_path):
         ({"image": "none.png"}, "There is no image at none.png"),
         ({"strength": 0.0}, "strength=0 is not possible: above 0 .* up to 1 .*, as strength=0.6"),
         ({"strength": 1.5}, "strength=1.5 is not possible"),
-        ({"way": "magic"}, "way='magic' is not one of: replace, noise, concat"),
+        ({"way": "magic"}, "way='magic' is not one of: auto, replace, noise, concat"),
         (
             {"way": "concat"},
             "way=concat needs a motion module with an input for a still .* which has none. Type",

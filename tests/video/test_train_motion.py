@@ -23,11 +23,10 @@ RECIPE = (
 )
 
 
-def training(prior, videos, *, steps: int = 4, frames: int = 2, **recipe) -> TrainMotion:
+def training(prior, videos, *, steps: int = 4, frames: int = 2, still: float = 0.0, **recipe) -> TrainMotion:
     options = dict(batch=2, pool=1, half=False, drop=0.0) | recipe
-    return TrainMotion(
-        prior=prior, clips=ClipData(videos=str(videos), frames=frames), recipe=Recipe(**options), steps=steps
-    )
+    clips = ClipData(videos=str(videos), frames=frames)
+    return TrainMotion(prior=prior, clips=clips, recipe=Recipe(**options), steps=steps, still=still)
 
 
 @pytest.mark.parametrize("family", ["sd15", "sd21_v"])

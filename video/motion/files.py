@@ -46,7 +46,7 @@ def load(path: str, *, across_frames: bool | None = None, noise: str = "prior", 
 
     Args:
         path: A .ckpt, .pth or .safetensors file, or a folder with a MotionAdapter.
-        across_frames: Whether the U-Net's norms see all frames of a clip at once; None: in v1 alone, as it was trained.
+        across_frames: Whether the U-Net's norms see all frames of a clip at once; None: in v1 and PIA, as trained.
         noise: The schedule it was trained with: "prior", "animatediff" or "animatediff_xl"; no tensor tells.
         heads: Of attention, where the file does not say: 8 in every published one.
 
@@ -55,10 +55,10 @@ def load(path: str, *, across_frames: bool | None = None, noise: str = "prior", 
     """
     place = Path(path).expanduser()
     if place.is_dir():
-        tensors, heads = _read_folder(place, heads)
+        (tensors, heads), ours = _read_folder(place, heads), False
     else:
         tensors, metadata = read_tensors(place)
-        heads = int(metadata.get("heads", heads))
+        heads, ours = int(metadata.get("heads", heads)), "heads" in metadata
         tensors = _motion_only(tensors, str(place))
     refuse_others(tensors, str(place))
     tensors = to_diffusers(tensors, str(place))
@@ -66,7 +66,7 @@ def load(path: str, *, across_frames: bool | None = None, noise: str = "prior", 
     check_heads(shape.widths, heads)
     adapter = build_adapter(
         shape.widths, layers=shape.layers, positions=shape.positions, mid=shape.mid, heads=heads,
-        transformer_layers=shape.transformer_layers,
+        transformer_layers=shape.transformer_layers, entrance=shape.entrance,
     )  # fmt: skip
     if shape.layout == "lcm":
         logger.info("%s has no table of positions (as AnimateLCM): taking sinusoids.", place)
@@ -74,7 +74,8 @@ def load(path: str, *, across_frames: bool | None = None, noise: str = "prior", 
     check_same_tensors(adapter.state_dict(), tensors, str(place))
     adapter.load_state_dict({key: value.float() for key, value in tensors.items()})
     logger.info("%s: a motion module of layout %s, for %d frames.", place, shape.layout, shape.positions)
-    normal = shape.layout == "v1" if across_frames is None else across_frames
+    as_trained = shape.layout == "v1" or (shape.entrance is not None and not ours)  # PIA was trained as v1
+    normal = as_trained if across_frames is None else across_frames
     motion = Motion(adapter, across_frames=normal, noise=noise, name=str(place))
     return motion.requires_grad_(False).eval()
 
@@ -176,7 +177,9 @@ def _motion_only(tensors: Tensors, name: str) -> Tensors:
     if not any(key.startswith("time_embedding.") for key in tensors):
         return tensors
     refuse_others({key: value for key, value in tensors.items() if "lora" not in key}, name)
-    kept = {key: value for key, value in tensors.items() if "motion_modules." in key}
+    entrance = tensors.get("conv_in.weight")
+    sees = entrance is not None and entrance.shape[1] > 4
+    kept = {k: x for k, x in tensors.items() if "motion_modules." in k or (sees and k.startswith("conv_in."))}
     logger.info("%s is a whole U-Net: its %d image tensors are not used.", name, len(tensors) - len(kept))
     return kept
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import UNet2DConditionModel
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -30,11 +31,13 @@ class Insertion:
         motion: The motion modules; None leaves frames to themselves.
         loras: LoRAs with their strengths: on the image layers (domain adapters) or the motion modules (MotionLoRAs).
         checkpointing: Compute layers again in the backward pass instead of keeping what they need for it.
+        still: Affinity and latents of a still, for motion modules that see one: a row a frame.
     """
 
     motion: Motion | None = None
     loras: Sequence[tuple[LoRA, float]] = ()
     checkpointing: bool = False
+    still: Float[Tensor, "n k y x"] | None = None
 
 
 def places(unet: UNet2DConditionModel) -> dict[str, nn.Module]:
@@ -87,6 +90,9 @@ def _hooked(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> It
             for name, transformer in motion.transformers().items():
                 hook = _Followed(transformer, frames, insertion.checkpointing)
                 handles.append(hosts[name].register_forward_hook(hook))
+            if insertion.still is not None:
+                added = motion.still_features(insertion.still)
+                handles.append(unet.conv_in.register_forward_hook(lambda _, __, y: y + added.to(y.dtype)))
             if motion.across_frames:
                 for norm in norms_of_resnets(unet):
                     handles.append(norm.register_forward_pre_hook(_side_by_side(frames)))

@@ -10,6 +10,7 @@
     sdxl      32, three levels      no                         each frame by itself
     lcm       none in the file      as its model               each frame by itself
 
+PIA's, which see a still, have a first convolution (conv_in) of 9 channels beside a layout's tensors.
 The original has the same table twice in each block, before either attention; diffusers has it once.
 """
 
@@ -49,7 +50,7 @@ OTHERS = (  # a sign among the names, what the file is
 
 @dataclass(frozen=True)
 class Shape:
-    """What a motion module's tensors tell of it."""
+    """What a motion module's tensors tell of it; `entrance`: channels of the first convolution, if it sees a still."""
 
     widths: tuple[int, ...]
     layers: int
@@ -57,6 +58,7 @@ class Shape:
     positions: int
     mid: bool
     layout: Layout
+    entrance: int | None = None
 
 
 def to_diffusers(tensors: Mapping[str, Tensor], name: str) -> Tensors:
@@ -108,12 +110,6 @@ def refuse_others(tensors: Mapping[str, Tensor], name: str) -> None:
     for sign, what in OTHERS:
         if any(sign in key for key in tensors):
             raise UserError(f"{name} is {what}.")
-    entrance = tensors.get("conv_in.weight")
-    if entrance is not None and entrance.shape[1] != 4:
-        raise UserError(
-            f"{name} is a PIA, whose U-Net is fed {entrance.shape[1]} channels: a still and its mask beside the "
-            "noise. That is not supported."
-        )
     if any("lora" in key for key in tensors):
         motion = any("motion_modules." in key for key in tensors)
         where = "as a MotionLoRA, beside a motion module" if motion else "as domain adapter"
@@ -149,6 +145,7 @@ def shape_from(tensors: Mapping[str, Tensor], name: str) -> Shape:
         positions=POSITIONS_OF_LCM if table is None else table.shape[1],
         mid=mid,
         layout=_layout(levels, None if table is None else table.shape[1], mid),
+        entrance=tensors["conv_in.weight"].shape[1] if "conv_in.weight" in tensors else None,
     )
 
 

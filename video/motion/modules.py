@@ -5,6 +5,10 @@
     h  += GEGLU(LN(h))
     x  += W_out h                             W_out = 0 in a fresh module: x stays as it is
 
+Those that see a still (PIA, Zhang et al. 2023, arXiv:2312.13964) add to the U-Net's first convolution of x_t:
+
+    y  += W_s [a, x_s]                        x_s: latents of the still;  a: how alike frame and still are, 1 its own
+
 GN normalises each frame by itself. diffusers' AnimateDiffTransformer3D, whose parts and names these modules are made
 of, normalises all frames of a clip together: other pictures from the same weights, hence `PerFrameNorm`.
 """
@@ -17,6 +21,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from suite.errors import UserError
 from suite.rng import global_randomness, reseed
@@ -91,6 +96,17 @@ class Motion(nn.Module):
         return tuple(self.adapter.config.block_out_channels)
 
     @property
+    def sees_stills(self) -> bool:
+        """Whether it has an input for a still."""
+        return self.adapter.conv_in is not None
+
+    def still_features(self, still: Float[Tensor, "n k y x"]) -> Float[Tensor, "n w y x"]:
+        """What a still and its affinity (the first channel) add to the U-Net's first features."""
+        conv = self.adapter.conv_in
+        weight = conv.weight[:, conv.in_channels - still.shape[1] :]
+        return F.conv2d(still.to(weight.dtype), weight, padding=conv.padding)
+
+    @property
     def layers(self) -> int:
         """Resnets in each down block of the U-Net that it belongs to."""
         return _first(self.adapter.config.motion_layers_per_block)
@@ -118,6 +134,10 @@ class Motion(nn.Module):
                 f"{self.name} belongs to {_described(self.widths, self.layers)}; this prior is "
                 f"{_described(widths, layers)}. Give the prior that it was trained on, or another motion module."
             )
+        entrance, channels = self.adapter.conv_in, unet.config.in_channels
+        if entrance is not None and entrance.in_channels != 2 * channels + 1:
+            seen = (entrance.in_channels - 1) // 2
+            raise UserError(f"{self.name} sees stills of {seen} latent channels; this prior has {channels}.")
 
     def check_frames(self, frames: int) -> None:
         """Refuse more frames than there are positions.
@@ -133,14 +153,16 @@ class Motion(nn.Module):
 
 
 def fresh(
-    unet: UNet2DConditionModel, *, positions: int = 32, mid: bool = False, heads: int = 8, seed: int = 0
-) -> Motion:
+    unet: UNet2DConditionModel, *, positions: int = 32, mid: bool = False, heads: int = 8, still: bool = False,
+    seed: int = 0,
+) -> Motion:  # fmt: skip
     """Motion modules for a U-Net that leave it as it is, to be trained.
 
     Args:
         positions: The most frames of a clip.
         mid: Whether the middle block has one too, as in v2.
         heads: Of attention.
+        still: Whether they have an input for a still.
         seed: Of the weights before the zero ones.
 
     Raises:
@@ -153,24 +175,40 @@ def fresh(
     with global_randomness():
         reseed(seed, 0, "motion")
         motion = Motion(
-            build_adapter(widths, layers=layers, positions=positions, mid=mid, heads=heads),
+            build_adapter(
+                widths,
+                layers=layers,
+                positions=positions,
+                mid=mid,
+                heads=heads,
+                entrance=2 * unet.config.in_channels + 1 if still else None,
+            ),  # fmt: skip
             name="the motion module in training",
         )
     for transformer in motion.transformers().values():
         nn.init.zeros_(transformer.proj_out.weight)
         nn.init.zeros_(transformer.proj_out.bias)
+    if still:
+        nn.init.zeros_(motion.adapter.conv_in.weight)
+        nn.init.zeros_(motion.adapter.conv_in.bias)
     return motion
 
 
 def build_adapter(
-    widths: Sequence[int], *, layers: int, positions: int, mid: bool, heads: int = 8, transformer_layers: int = 1
+    widths: Sequence[int], *, layers: int, positions: int, mid: bool, heads: int = 8, transformer_layers: int = 1,
+    entrance: int | None = None,
 ) -> MotionAdapter:  # fmt: skip
-    """diffusers' container of motion modules; 32 groups as the original, or fewer where channels ask for it."""
+    """diffusers' container of motion modules; 32 groups as the original, or fewer where channels ask for it.
+
+    Args:
+        entrance: Channels of the first convolution of modules that see a still: noise, affinity, still. Of its weights
+            only those of affinity and still count: the noise's are the U-Net's own.
+    """
     return MotionAdapter(
         block_out_channels=tuple(widths), motion_layers_per_block=layers, motion_max_seq_length=positions,
         motion_num_attention_heads=heads, motion_norm_num_groups=math.gcd(32, *widths), use_motion_mid_block=mid,
         motion_transformer_layers_per_block=transformer_layers,
-        motion_transformer_layers_per_mid_block=transformer_layers,
+        motion_transformer_layers_per_mid_block=transformer_layers, conv_in_channels=entrance,
     )  # fmt: skip
 
 

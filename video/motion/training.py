@@ -204,14 +204,20 @@ class TrainOnClips(TrainDenoiser):
 
     def preview(self, step: int, run: Run) -> None:
         """Clips of the average, a row of frames each."""
-        labels = self.clips.batch(SHOWN, self.seed, CODEC_BATCH).labels
-        texts, video = [label.caption for label in labels], self.video(self.training.average)
+        batch = self.clips.batch(SHOWN, self.seed, CODEC_BATCH)
+        texts, video = [label.caption for label in batch.labels], self.video(self.training.average)
         with torch.no_grad():
             noise = video.starting_noise(SHOWN, self.frames, generator(self.seed, 0, "preview"))
-            made = dpmpp_2m(video, noise, video.embed(texts), steps=SHOWN_STEPS, scale=4.0)
+            clips = torch.from_numpy(batch.frames).movedim(-1, 2).to(self.prior.device)
+            condition = self.shown_condition(video, texts, self.seen(clips))
+            made = dpmpp_2m(video, noise, condition, steps=SHOWN_STEPS, scale=4.0)
             strips = video.decode(made).movedim(1, 3).flatten(3, 4)  # b 3 h (f w)
         path = run.path("images", f"samples_{step:06d}.png")
         write_image(path, contact_sheet(strips.cpu(), columns=1, labels=texts))
+
+    def shown_condition(self, video: MotionPrior, texts: list[str], clips: Frames) -> Condition:
+        """What the clips of a preview are asked by; `clips` are the true ones."""
+        return video.embed(texts)
 
     @torch.no_grad()
     def measured(self) -> dict[str, float]:

@@ -103,7 +103,7 @@ ATTENTION = f"{BLOCK}.transformer_blocks.0.attention_blocks.1"
         (lambda t: t.update({f"{BLOCK}.norm.weight": torch.zeros(5)}), r"1 of another shape \(.*norm.weight: \(5,\)"),
         (lambda t: t.pop(f"{BLOCK}.proj_in.weight"), "lacks the motion modules of level 1"),
         (lambda t: t[f"{ATTENTION}.{TABLE}"].add_(1), "has two different tables of positions in one block"),
-        (lambda t: t.update({"conv_in.weight": torch.zeros(16, 9, 3, 3)}), "is a PIA, whose U-Net is fed 9 channels"),
+        (lambda t: t.update({"conv_in.weight": torch.zeros(16, 9, 3, 3)}), r"does not fit: 1 missing \(conv_in.bias"),
         (lambda t: t.update({"controlnet_cond_embedding.weight": torch.zeros(1)}), "is a SparseCtrl"),
         (lambda t: t.update({f"{ATTENTION}.pos_encoder.positional_encoding": torch.zeros(1)}), "is a HotshotXL"),
         (lambda t: t.update({f"{BLOCK}.pos_embed": torch.zeros(1)}), "is a HelloMeme"),
