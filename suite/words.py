@@ -1,6 +1,7 @@
 """One key=value word of the command line, checked against a task's configuration, in Hydra's grammar."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from suite.errors import UserError
@@ -38,7 +39,9 @@ def find(key: str, config: dict, groups: dict, task: str, value: str) -> tuple[s
             options = _keys(node, top=not walked)
             if part not in options:
                 names = [*options, *(() if walked else groups)]
-                raise UserError(not_one_of(part, names, f"an option of {walked or task}", "Its options are"))
+                text = not_one_of(part, names, f"an option of {walked or task}", "Its options are")
+                deeper = " or ".join(_deeper(part, node, f"{walked}.".lstrip(".")))
+                raise UserError(f"{text} Perhaps you mean {deeper}." if deeper else text)
             node, option = node.get(part), options[part]
         else:
             choices = (
@@ -52,6 +55,15 @@ def find(key: str, config: dict, groups: dict, task: str, value: str) -> tuple[s
         option = next(iter(options_of(locate(node["_target_"])).values()))
         walked, node = f"{walked}.{option.name}", node.get(option.name)
     return walked, option, isinstance(node, dict)
+
+
+def _deeper(name: str, node: Any, walked: str) -> Iterator[str]:
+    """The full keys of options of this name within a node's own nodes."""
+    for key, inner in node.items() if isinstance(node, dict) else ():
+        if isinstance(inner, dict):
+            if name in _keys(inner, top=False):
+                yield f"{walked}{key}.{name}"
+            yield from _deeper(name, inner, f"{walked}{key}.")
 
 
 def _replaces(value: str, option: Option | None) -> bool:

@@ -151,6 +151,12 @@ def test_words_without_a_key(command):
     assert (outcome.directory / "words.txt").read_text() == "a b'c d e"
 
 
+def test_an_option_of_a_part_is_found(command):
+    """kind is the spring's: its full name is told."""
+    outcome = command("wander prompt=x kind=square")
+    assert outcome.status == 2 and outcome.errors.endswith("Perhaps you mean spring.kind.\n")
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
