@@ -19,7 +19,9 @@ from suite.metrics.judge import resized
 from suite.types import Images
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "person_judge"
-SPREAD = 0.15  # of a heat map, in widths of the picture: wider, and nobody is there
+# The mean spread of the heat maps, in widths of the picture: up to SURE somebody is there, from NOBODY on nobody (95 % of
+# people are below 0.196, 95 % of objects above 0.228, noise is at 0.34).
+SURE, NOBODY = 0.2, 0.24
 
 
 class PersonJudge(nn.Module):
@@ -61,12 +63,12 @@ class PersonJudge(nn.Module):
 
     @torch.no_grad()
     def poses(self, frames: Images) -> Poses:
-        """Joints of the person in each frame `f 3 h w`, in its pixels; confidence falls as a heat map is spread."""
+        """Joints of the person in each frame, in its pixels, with the confidence that somebody is there."""
         h, w = frames.shape[-2:]
         found = [self(part.to(self.head.weight.device)) for part in frames.float().split(64)]
         joints, spread = (torch.cat([x[k] for x in found]).cpu() for k in (1, 2))
-        confidence = (1 - spread / SPREAD).clamp(0, 1)
-        return Poses(joints * torch.tensor([w, h]), confidence, COCO_17, size=(h, w))
+        there = ((NOBODY - spread.mean(1, keepdim=True)) / (NOBODY - SURE)).clamp(0, 1)
+        return Poses(joints * torch.tensor([w, h]), there.expand_as(spread).clone(), COCO_17, size=(h, w))
 
     @torch.no_grad()
     def who(self, images: Images) -> list[str]:

@@ -9,11 +9,12 @@ from torch.nn import functional as F
 
 from suite.errors import UserError
 from suite.geometry.skeletons import COCO_17
-from suite.metrics.person_judge import PersonJudge, load_person_judge
-from suite.metrics.train_person_judge import FRAMES, People, TrainPersonJudge
+from suite.metrics.person_judge import SHIPPED, PersonJudge, load_person_judge
+from suite.metrics.train_person_judge import FRAMES, People, TrainPersonJudge, examine_people
 from suite.rng import generator
 from suite.run import Run
 from suite.toyworld.outfits import OUTFITS
+from video.pose_detection import ToyworldPeople
 
 
 def squares(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -85,6 +86,17 @@ def test_training_is_measured(tmp_path):
     measures = json.loads((tmp_path / "run" / "report.json").read_text())["measures"]
     assert 0 <= measures["who"] <= 1 and 0 < measures["joint_distance"] < 1
     assert (tmp_path / "run" / "person_judge" / "person_judge.json").exists()
+
+
+def test_the_shipped_one_is_small_and_right():
+    """At most 2 MB; of 128 true renders of a new seed it knows 98 % and finds 97 % of the joints within a tenth."""
+    judge = load_person_judge()
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) <= 2e6 and judge.outfits == tuple(OUTFITS)
+    found = examine_people(judge, batches=2, batch=64, seed=77)
+    assert found["who"] >= 0.98 and found["joints_within_a_tenth"] >= 0.97
+    poses = ToyworldPeople()(torch.from_numpy(People().batch(32, 78, 0).images).movedim(-1, 1))
+    assert float((poses.confidence > 0).float().mean()) > 0.95
+    assert float(judge.poses(torch.rand(2, 3, 64, 64)).confidence.max()) == 0
 
 
 @pytest.mark.parametrize(
