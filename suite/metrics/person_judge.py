@@ -19,8 +19,8 @@ from suite.metrics.judge import resized
 from suite.types import Images
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "person_judge"
-# The mean spread of the heat maps, in widths of the picture: up to SURE somebody is there, from NOBODY on nobody (95 % of
-# people are below 0.196, 95 % of objects above 0.228, noise is at 0.34).
+# The mean spread of the heat maps, in widths of the picture: up to SURE somebody is there, from NOBODY on nobody (95 %
+# of people are below 0.196, 95 % of objects above 0.228, noise is at 0.34).
 SURE, NOBODY = 0.2, 0.24
 
 
