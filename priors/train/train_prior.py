@@ -33,6 +33,9 @@ class TrainPrior(TrainDenoiser):
         objects: A folder of captioned meshes to learn too, as `suite prepare_objects` makes; empty for none.
         init: A prior's directory to go on from, or "pocket" for the shipped one; empty starts from nothing.
         size: Height and width of the pictures in pixels.
+        shares: How often a picture shows a procedural object, a real object, a person, and a thing in motion.
+        view_words: How often a caption says the view of a thing that has a front (others: half as often).
+        even_views: How often the view is drawn evenly out of front, side, back and overhead.
         batch: Pictures in a step.
         reuse: Steps for which a new batch is rendered once.
         pool: Rendered batches that are kept to draw from.
@@ -51,6 +54,9 @@ class TrainPrior(TrainDenoiser):
         objects: str = "",
         init: str = "",
         size: int = 64,
+        shares: tuple[float, float, float, float] = (0.66, 0.24, 0.04, 0.06),
+        view_words: float = 0.8,
+        even_views: float = 0.5,
         batch: int = 64,
         reuse: int = 2,
         pool: int = 64,
@@ -65,7 +71,9 @@ class TrainPrior(TrainDenoiser):
         check_sizes(size=size, lr=lr, batch=batch, reuse=reuse, pool=pool, steps=steps)
         self.steps, self.lr, self.seed = steps, lr, seed
         self.real = real_surfaces(objects) if objects else []
-        self.scenes = Scenes(real=self.real, size=size)
+        self.scenes = Scenes(
+            real=self.real, size=size, shares=shares, view_words=view_words, even_views=even_views
+        )
         self.captions = [thing.name for thing in self.real]
         pictures = images_of(self.scenes.batch(2048, seed, CODEC_BATCH))
         self.training = DenoiserTraining(

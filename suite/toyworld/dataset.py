@@ -91,6 +91,8 @@ class Scenes:
         split: "train" leaves out the held-out compositions, "held_out" shows only these, "all" shows everything.
         views: Pictures of each thing, from different cameras.
         view_words: How often a caption says the view of a thing that has a front (others: half as often).
+        even_views: How often the camera stands where one of the four view words, each as often as any other, is true;
+            else anywhere, where some are rare.
     """
 
     def __init__(
@@ -102,11 +104,12 @@ class Scenes:
         split: str = "train",
         views: int = 1,
         view_words: float = 0.7,
+        even_views: float = 0.0,
     ) -> None:
         check_split(split)
         weights = np.array(shares, dtype=float) * [1, bool(real), 1, 1]
         self.shares, self.real, self.size = weights / weights.sum(), tuple(real), size
-        self.views, self.view_words = views, view_words
+        self.views, self.view_words, self.even_views = views, view_words, even_views
         keep = {"train": lambda s: not held_out(s), "held_out": held_out, "all": lambda s: True}[split]
         self.specs = specs_by_kind(keep)
 
@@ -134,7 +137,11 @@ class Scenes:
             spec = random_spec(self.specs, random)
             name, color, pattern, front = spec.kind, spec.color, spec.pattern, kinds()[spec.kind].front
             surface, words = build(spec), subject(spec, random)
-        azimuth, elevation, cameras = random_cameras(self.views, random)
+        if self.even_views and random.random() < self.even_views:
+            azimuth, elevation = even_directions(self.views, random)
+        else:
+            azimuth, elevation = random_directions(self.views, random)
+        cameras = orbit(azimuth, elevation, random.uniform(*DISTANCE, self.views))
         if source == "motion":
             doing = MOTIONS[random.integers(len(MOTIONS))]
             cameras = np.stack([camera_at(camera, doing, random.random()) for camera in cameras])
@@ -192,6 +199,16 @@ def random_directions(count: int, random: np.random.Generator) -> tuple[np.ndarr
         random.random(count) < 0.2, random.uniform(45, 88, count), random.uniform(-12, 45, count)
     )
     return azimuth, elevation
+
+
+def even_directions(count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuths and elevations (degrees) of which each of the four view words is true as often as any other."""
+    word = random.integers(4, size=count)  # front, side, back, overhead
+    azimuth = random.uniform(-45, 45, count) + np.array([0, 90, 180, 0])[word]
+    azimuth = np.where(word == 1, azimuth * random.choice((-1, 1), count), azimuth)
+    azimuth = np.where(word == 3, random.uniform(-180, 180, count), azimuth)
+    elevation = np.where(word == 3, random.uniform(60, 88, count), random.uniform(-12, 60, count))
+    return (azimuth + 180) % 360 - 180, elevation
 
 
 def random_lights(world_from_camera: np.ndarray, random: np.random.Generator) -> Lights:

@@ -1,12 +1,14 @@
 """Endless captioned pictures: deterministic, rightly labelled, without what is held out."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 
 from suite.geometry.cameras import Cameras
-from suite.toyworld.captions import caption, view_word
-from suite.toyworld.dataset import Named, Scenes, orbit
+from suite.toyworld.captions import VIEWS, caption, view_word
+from suite.toyworld.dataset import Named, Scenes, even_directions, orbit
 from suite.toyworld.motions import MOTIONS, camera_at
 from suite.toyworld.objects import ObjectSpec, build, held_out, parse
 from suite.toyworld.vocabulary import vocabulary
@@ -97,3 +99,16 @@ def test_unknown_split_is_refused():
     """The error lists the splits."""
     with pytest.raises(ValueError, match="train, held_out or all"):
         Scenes(split="test")
+
+
+def test_even_views():
+    """With even_views=1 each of the four words is true of a quarter of the pictures; with 0 as cameras fall."""
+    counts = {
+        even: Counter(label.view for label in Scenes(even_views=even).batch(400, 0, 0).labels)
+        for even in (0.0, 1.0)
+    }
+    assert all(70 <= counts[1.0][view] <= 130 for view in VIEWS)
+    assert counts[0.0]["overhead view"] < 75 < 130 < counts[0.0]["side view"]
+    azimuth, elevation = even_directions(2000, np.random.default_rng(0))
+    words = Counter(view_word(a, e) for a, e in zip(azimuth, elevation))
+    assert all(400 <= words[view] <= 600 for view in VIEWS) and azimuth.min() < -170 < 170 < azimuth.max()
