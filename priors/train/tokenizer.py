@@ -26,9 +26,11 @@ def learn_tokenizer(captions: Iterable[str], *, size: int = 2048, length: int = 
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     bpe.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), as_bytes])
+    # ends of words are numbered beforehand: the trainer itself numbers them in the order of a hash table, another one
+    # each time, by which it then decides between pairs of the same count
     trainer = trainers.BpeTrainer(
-        vocab_size=size - len(alphabet) - len(SPECIAL), initial_alphabet=alphabet,
-        end_of_word_suffix="</w>", show_progress=False,
+        vocab_size=size - len(SPECIAL), initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False,
+        special_tokens=[letter + "</w>" for letter in alphabet],
     )  # fmt: skip
     # counts are flattened, so that a rare word is learnt as a whole too
     bpe.train_from_iterator(

@@ -31,6 +31,12 @@ def test_any_text_can_be_encoded_and_read_back():
     assert len(tokenizer) <= 2048
 
 
+def test_the_tokenizer_is_the_same_each_time():
+    """Its numbers follow from the captions alone: a resumed training reads its words as before."""
+    first = learn_tokenizer(tokenizer_corpus()).get_vocab()
+    assert all(learn_tokenizer(tokenizer_corpus()).get_vocab() == first for _ in range(3))
+
+
 def test_the_perfect_answer_has_no_loss(training, monkeypatch):
     """A network that answers v exactly gives loss 0; one that answers 0 gives E w |v|^2."""
     images = images_of(Scenes().batch(8, 0, 1))
