@@ -10,7 +10,7 @@ from video.motion.files import load_lora
 from video.motion.modules import Motion
 from video.motion_prior import MotionPrior
 from video.prompts import Travel
-from video.sampling import Sampling, check_sampling
+from video.sampling import Sampling
 from video.windows import Windows
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,6 @@ class Generation(Sampling):
         frame_seeds: bool = True,
         seed: int = 0,
     ) -> None:
-        check_sampling(steps, sampler)
         mixed = [(load_lora(path), weight) for path, weight in (loras or {}).items()]
         super().__init__(
             MotionPrior(prior, motion, loras=mixed), windows=windows, sampler=sampler, steps=steps, scale=scale,

@@ -61,7 +61,10 @@ class Sampling:
         frame_seeds: bool = True,
         seed: int = 0,
     ) -> None:
-        check_sampling(steps, sampler)
+        if steps < 1:
+            raise UserError(f"steps must be at least 1, got {steps}.")
+        if sampler not in SAMPLERS:
+            raise UserError(f"sampler={sampler!r} is not one of: {', '.join(SAMPLERS)}.")
         self.video, self.windows, self.frame_seeds, self.seed = video, windows, frame_seeds, seed
         self.sampler, self.steps, self.scale = SAMPLERS[sampler], steps, scale
 
@@ -174,16 +177,6 @@ class Sampling:
             prior = Completing(prior, known)
         x = self.sampler(prior, x, condition, steps=grid, scale=self.scale, callback=callback)
         return x if known is None else torch.where(known.where(x), known.x_0, x)
-
-
-def check_sampling(steps: int, sampler: str) -> None:
-    """Raises:
-    UserError: There is no such sampler, or none of so many steps.
-    """
-    if steps < 1:
-        raise UserError(f"steps must be at least 1, got {steps}.")
-    if sampler not in SAMPLERS:
-        raise UserError(f"sampler={sampler!r} is not one of: {', '.join(SAMPLERS)}.")
 
 
 class KnownFrames:

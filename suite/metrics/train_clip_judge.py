@@ -4,7 +4,6 @@ loss = -mean log-probability of the clip's motion
 """
 
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,17 +12,15 @@ from torch.nn import functional as F
 
 from suite.metrics.clip_judge import ClipJudge
 from suite.metrics.judge import load_judge
-from suite.metrics.train_judge import SEED, WarmCosine
+from suite.metrics.judge_training import SEED, JudgeTraining
 from suite.metrics.wear import worn_clips
-from suite.run import Run
-from suite.task import Optimization
 from suite.toyworld.clips import Clips
 from suite.toyworld.dataset import real_surfaces
 from suite.toyworld.motions import CLIP_MOTIONS
 from suite.toyworld.pool import Pool
 
 
-class TrainClipJudge(Optimization):
+class TrainClipJudge(JudgeTraining):
     """Trains the classifier of motions that `suite evaluate_motion` asks.
 
     Args:
@@ -38,6 +35,8 @@ class TrainClipJudge(Optimization):
         export: A folder for the trained judge beside the run directory's own.
         seed: Where randomness comes from.
     """
+
+    kind = "clip_judge"
 
     def __init__(
         self,
@@ -62,12 +61,6 @@ class TrainClipJudge(Optimization):
         self.export, self.seed = export, seed
         self.judge = ClipJudge(motions=CLIP_MOTIONS, widths=widths)
 
-    def parameter_groups(self) -> list[dict]:
-        return [{"params": list(self.judge.parameters()), "lr": WarmCosine(self.rate)}]
-
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.judge.parameters(), lr=self.rate, weight_decay=0.02, fused=True)
-
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         clips, labels = self.pool.draw(step, generator)
         device = self.judge.head.weight.device
@@ -79,14 +72,8 @@ class TrainClipJudge(Optimization):
         self.log("named", (answers.argmax(1) == right).float().mean())
         return F.nll_loss(answers, right)
 
-    def finish(self, run: Run) -> dict[str, float]:
-        """Writes the judge and measures it on true clips of seeds that nothing was trained on."""
-        self.judge.eval()
-        for folder in filter(None, (run.path("clip_judge", "clip_judge.json").parent, self.export)):
-            self.judge.save(Path(folder))
-        return examine_clips(
-            self.judge, self.clips, batches=self.test_batches, batch=self.batch, seed=2 * SEED + self.seed
-        )
+    def examined(self, seed: int) -> dict[str, float]:
+        return examine_clips(self.judge, self.clips, batches=self.test_batches, batch=self.batch, seed=seed)
 
 
 def examine_clips(judge: ClipJudge, clips: Clips, *, batches: int, batch: int, seed: int) -> dict[str, float]:

@@ -8,7 +8,6 @@ compositions among them.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -18,23 +17,20 @@ from torch.nn import functional as F
 from suite.errors import UserError
 from suite.metrics.examine import examine
 from suite.metrics.judge import PERSON, Judge, Verdict, World, load_judge
+from suite.metrics.judge_training import NOT_ASKED, SEED, JudgeTraining
 from suite.metrics.wear import worn
-from suite.run import Run
-from suite.schedules import Cosine, Linear, Schedule
-from suite.task import Optimization
 from suite.toyworld.captions import VIEWS
 from suite.toyworld.dataset import Label, Scenes, real_surfaces
 from suite.toyworld.objects import kinds
 from suite.toyworld.paints import COLORS, PATTERNS
 from suite.toyworld.pool import Pool
 
-SEED = 1_000_003  # added to the run's seed: priors are trained on other pictures
 VIEWS_EACH = 4  # pictures of each thing
-NOT_ASKED, NOT_OVERHEAD = -1, -2
+NOT_OVERHEAD = -2
 OVERHEAD = VIEWS.index("overhead view")
 
 
-class TrainJudge(Optimization):
+class TrainJudge(JudgeTraining):
     """Trains the classifier that the reports use.
 
     Args:
@@ -52,6 +48,8 @@ class TrainJudge(Optimization):
         export: A folder for the trained judge beside the run directory's own.
         seed: Where randomness comes from.
     """
+
+    kind = "judge"
 
     def __init__(
         self,
@@ -83,12 +81,6 @@ class TrainJudge(Optimization):
         if init:
             take_over(self.judge, load_judge() if init == "shipped" else load_judge(init))
 
-    def parameter_groups(self) -> list[dict]:
-        return [{"params": list(self.judge.parameters()), "lr": WarmCosine(self.rate)}]
-
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.judge.parameters(), lr=self.rate, weight_decay=0.02, fused=True)
-
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         images, labels = self.pool.draw(step, generator)
         targets = targets_of(labels, self.judge.world)
@@ -103,22 +95,8 @@ class TrainJudge(Optimization):
         self.log("named", right.float().mean())
         return sum(losses.values())
 
-    def finish(self, run: Run) -> dict[str, float]:
-        """Writes the judge and measures it on true renders of seeds that neither it nor a prior has seen."""
-        self.judge.eval()
-        for folder in filter(None, (run.path("judge", "judge.json").parent, self.export)):
-            self.judge.save(Path(folder))
-        return examine(self.judge, self.scenes, batches=self.test_batches, seed=2 * SEED + self.seed)
-
-
-class WarmCosine(Schedule):
-    """Up linearly in the first thirtieth, then down to nothing along a cosine."""
-
-    def __init__(self, highest: float) -> None:
-        self.up, self.down = Linear(0.02 * highest, highest, until=1 / 30), Cosine(highest, 0.0)
-
-    def __call__(self, progress: float) -> float:
-        return min(self.up(progress), self.down(progress))
+    def examined(self, seed: int) -> dict[str, float]:
+        return examine(self.judge, self.scenes, batches=self.test_batches, seed=seed)
 
 
 def world_of(scenes: Scenes) -> World:

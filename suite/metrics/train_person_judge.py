@@ -4,19 +4,16 @@ loss = -mean log-probability of who it is (of those with a name) + 10 mean dista
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from suite.metrics.judge_training import NOT_ASKED, SEED, JudgeTraining
 from suite.metrics.person_judge import PersonJudge
-from suite.metrics.train_judge import NOT_ASKED, SEED, WarmCosine
 from suite.metrics.videos import pose_error
 from suite.metrics.wear import worn_clips
-from suite.run import Run
-from suite.task import Optimization
 from suite.toyworld.animations import Animations
 from suite.toyworld.outfits import OUTFITS
 from suite.toyworld.pool import Pool
@@ -67,7 +64,7 @@ class People:
         return PersonBatch(np.concatenate(images), tuple(labels))
 
 
-class TrainPersonJudge(Optimization):
+class TrainPersonJudge(JudgeTraining):
     """Trains the network that `suite evaluate_animate` asks.
 
     Args:
@@ -81,6 +78,8 @@ class TrainPersonJudge(Optimization):
         export: A folder for the trained network beside the run directory's own.
         seed: Where randomness comes from.
     """
+
+    kind = "person_judge"
 
     def __init__(
         self,
@@ -105,12 +104,6 @@ class TrainPersonJudge(Optimization):
         self.export, self.seed = export, seed
         self.judge = PersonJudge(outfits=tuple(OUTFITS), widths=widths)
 
-    def parameter_groups(self) -> list[dict]:
-        return [{"params": list(self.judge.parameters()), "lr": WarmCosine(self.rate)}]
-
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.judge.parameters(), lr=self.rate, weight_decay=0.02, fused=True)
-
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         images, labels = self.pool.draw(step, generator)
         device = self.judge.head.weight.device
@@ -125,12 +118,7 @@ class TrainPersonJudge(Optimization):
         named = F.nll_loss(outfits, torch.tensor(who, device=device), ignore_index=NOT_ASKED, reduction="sum")
         return named / len(labels) + 10 * distance
 
-    def finish(self, run: Run) -> dict[str, float]:
-        """Writes the network and measures it on true renders of seeds that nothing was trained on."""
-        self.judge.eval()
-        for folder in filter(None, (run.path("person_judge", "person_judge.json").parent, self.export)):
-            self.judge.save(Path(folder))
-        seed = 2 * SEED + self.seed
+    def examined(self, seed: int) -> dict[str, float]:
         return examine_people(self.judge, batches=self.test_batches, batch=self.batch, seed=seed)
 
 

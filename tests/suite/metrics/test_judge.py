@@ -8,11 +8,10 @@ import torch
 from suite.errors import UserError
 from suite.metrics.examine import MARGIN_DEG, clear_views
 from suite.metrics.judge import SHIPPED, Judge, Verdict, World, load_judge, resized
+from suite.metrics.judge_training import NOT_ASKED, WarmCosine
 from suite.metrics.train_judge import (
-    NOT_ASKED,
     NOT_OVERHEAD,
     TrainJudge,
-    WarmCosine,
     answer_losses,
     take_over,
     targets_of,
