@@ -16,7 +16,7 @@ from priors.base import Prior
 from priors.known_words import KnownWords
 from priors.trials import Trial, trials, true_picture
 from priors.view_prior import check_told_words
-from suite.diffusion.samplers import ddim, dpmpp_2m, euler, heun, starting_noise
+from suite.diffusion.samplers import SAMPLERS, ddim, starting_noise
 from suite.errors import UserError
 from suite.io.images import contact_sheet, to_bytes, write_image
 from suite.io.weights import load_state, save_state
@@ -30,7 +30,6 @@ from suite.toyworld.captions import VIEWS
 from suite.toyworld.dataset import real_surfaces
 from suite.types import Images
 
-SAMPLERS = {"ddim": ddim, "dpmpp_2m": dpmpp_2m, "euler": euler, "heun": heun}
 # What the pocket prior is held to; the others are for information.
 BARS = {"kind": 0.95, "color": 0.95, "view": 0.85, "held_out": 0.85, "real": 0.85}
 MEANING = {
@@ -54,7 +53,8 @@ class EvaluatePrior(Task):
         samples: Number of pictures.
         steps: Sampling steps.
         scale: Classifier-free guidance scale.
-        sampler: How to sample.
+        sampler: How to sample: ddpm is ancestral (DDIM with eta = 1), whose fresh noise lets later steps mend what
+            earlier ones got wrong; the others follow the ODE.
         batch: Pictures at once.
         objects: A folder of the real objects, to show them beside the samples; not needed for the measures.
         judge: Folder of the judge; empty takes the shipped one.
@@ -70,7 +70,7 @@ class EvaluatePrior(Task):
         samples: int = 600,
         steps: int = 25,
         scale: float = 4.0,
-        sampler: Literal["ddim", "dpmpp_2m", "euler", "heun"] = "dpmpp_2m",
+        sampler: Literal["ddpm", "ddim", "dpmpp_2m", "euler", "heun"] = "ddpm",
         batch: int = 50,
         objects: str = "",
         judge: str = "",
@@ -80,7 +80,7 @@ class EvaluatePrior(Task):
             raise UserError("samples, steps and batch must be positive.")
         check_told_words(prior)
         self.prior, self.samples, self.steps, self.scale, self.seed = prior, samples, steps, scale, seed
-        self.sampler, self.batch = SAMPLERS[sampler], batch
+        self.sampler, self.batch = sampler, batch
         self.judge = load_judge(judge) if judge else load_judge()
         self.surfaces = {thing.name: thing.surface for thing in real_surfaces(objects)} if objects else {}
 
@@ -120,13 +120,13 @@ class EvaluatePrior(Task):
     @torch.no_grad()
     def pictures(self, prompts: Sequence[str], numbers: Sequence[int]) -> Images:
         """One batch of samples, each from the noise of its number."""
-        device = self.prior.device
-        noise = [
-            starting_noise(self.prior, 1, generator(self.seed, number, "evaluate", device))
-            for number in numbers
-        ]
-        condition = self.prior.embed(prompts)
-        latents = self.sampler(self.prior, torch.cat(noise), condition, steps=self.steps, scale=self.scale)
+        draws = [generator(self.seed, number, "evaluate", self.prior.device) for number in numbers]
+        noise = torch.cat([starting_noise(self.prior, 1, own) for own in draws])
+        asked = (self.prior, noise, self.prior.embed(prompts))
+        if self.sampler == "ddpm":
+            latents = ddim(*asked, steps=self.steps, scale=self.scale, eta=1.0, generator=draws)
+        else:
+            latents = SAMPLERS[self.sampler](*asked, steps=self.steps, scale=self.scale)
         return self.prior.decode(latents).float().cpu()
 
     def show(self, asked: Sequence[Trial], images: Images, run: Run, pairs: int = 48) -> None:

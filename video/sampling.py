@@ -14,7 +14,7 @@ from torch import Tensor
 
 from priors.base import Condition
 from suite.diffusion.noise import Kind, NoiseSchedule, Prediction, per_sample, target
-from suite.diffusion.samplers import Callback, Grid, ddim, dpmpp_2m, euler, heun
+from suite.diffusion.samplers import SAMPLERS, Callback, Grid
 from suite.errors import UserError
 from suite.progress import Progress
 from suite.rng import generator
@@ -25,7 +25,6 @@ from video.motion_prior import ClipLatents
 from video.windows import Windowed, Windows
 
 log = logging.getLogger(__name__)
-SAMPLERS = {"dpmpp_2m": dpmpp_2m, "ddim": ddim, "euler": euler, "heun": heun}
 AT_ONCE = 16  # frames that the autoencoder takes together
 COPIES = 8  # of a clip's latents that a sampler holds at once, about
 APART = Windows(

@@ -14,7 +14,7 @@ every formula. alpha and sigma are float32, or float64 where t is; never half, w
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,8 +29,15 @@ Kind = Literal["epsilon", "v", "x_0", "flow"]
 Spacing = Literal["leading", "trailing", "linspace"]
 
 
-def noise_like(x: Shaped[Tensor, "*shape"], generator: torch.Generator) -> Shaped[Tensor, "*shape"]:
-    """Standard normal noise, drawn where the generator lives: the same numbers whatever the device of `x`."""
+def noise_like(
+    x: Shaped[Tensor, "*shape"], generator: torch.Generator | Sequence[torch.Generator]
+) -> Shaped[Tensor, "*shape"]:
+    """Standard normal noise, drawn where the generator lives: the same numbers whatever the device of `x`.
+
+    Several generators, one a sample, draw each sample its own: the same numbers whatever the batch.
+    """
+    if not isinstance(generator, torch.Generator):
+        return torch.cat([noise_like(x[i : i + 1], own) for i, own in enumerate(generator)])
     noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
     return noise.to(x.device)
 

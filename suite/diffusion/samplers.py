@@ -9,7 +9,7 @@ any path x_t = alpha x_0 + sigma eps reads
     lambda     log(alpha / sigma), half the log signal-to-noise ratio
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,7 @@ def ddim(
     steps: int | Grid = 50,
     scale: float = 1.0,
     eta: float = 0.0,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
     callback: Callback | None = None,
 ) -> Diffused:
     """DDIM (Song et al. 2021, arXiv:2010.02502, Eq. 12): order 1, one prediction a step.
@@ -84,7 +84,7 @@ def ddim(
         steps: A number of steps, or a grid of one's own.
         scale: Classifier-free guidance.
         eta: 0 follows the ODE, 1 is ancestral sampling (DDPM).
-        generator: Draws n; needed where eta > 0.
+        generator: Draws n, or one a sample; needed where eta > 0.
     """
     if eta > 0 and generator is None:
         raise ValueError("ddim with eta > 0 draws noise: give it generator=.")
@@ -180,6 +180,10 @@ def dpmpp_2m(
         if callback:
             callback(i, x, p)
     return x
+
+
+SAMPLERS = {"dpmpp_2m": dpmpp_2m, "ddim": ddim, "euler": euler, "heun": heun}
+"""What follows the ODE, by name."""
 
 
 def starting_noise(

@@ -15,7 +15,14 @@ from suite.toyworld.actors import acted
 from suite.toyworld.characters import describe, random_outfit
 from suite.toyworld.clips import random_backdrop
 from suite.toyworld.dataset import DISTANCE, FOV_DEG, check_split, orbit, random_backgrounds, random_lights
-from suite.toyworld.motions import PEOPLE, PEOPLE_MOTIONS, check_motions, held_out_motion, random_phases
+from suite.toyworld.motions import (
+    PEOPLE,
+    PEOPLE_MOTIONS,
+    check_length,
+    check_motions,
+    held_out_motion,
+    random_phases,
+)
 from suite.toyworld.outfits import Outfit
 from suite.toyworld.pool import ClipBatch
 from suite.toyworld.poses import POSES, Pose, jittered
@@ -70,10 +77,7 @@ class Animations:
         backdrops: float = 0.3,
     ) -> None:
         check_split(split)
-        if frames < 1 or size < 1:
-            raise ValueError(
-                f"Animations have at least one frame and one pixel, got frames={frames}, size={size}."
-            )
+        check_length(frames, size)
         check_motions(motions, PEOPLE_MOTIONS, "people")
         self.size, self.frames, self.split = size, frames, split
         self.motions, self.outfits, self.backdrops = tuple(motions), tuple(outfits), backdrops

@@ -30,6 +30,7 @@ from suite.toyworld.motions import (
     PEOPLE_MOTIONS,
     TURNING,
     camera_at,
+    check_length,
     check_motions,
     held_out_motion,
     random_phases,
@@ -109,10 +110,7 @@ class Clips:
         view_words: float = 0.5,
     ) -> None:
         check_split(split)
-        if frames < 1 or size < 1:
-            raise ValueError(
-                f"Clips have at least one frame and one pixel, got frames={frames}, size={size}."
-            )
+        check_length(frames, size)
         check_motions(motions, CLIP_MOTIONS, "clips")
         self.motions = {s: [m for m in can if m in motions] for s, can in SOURCES.items()}
         able = [bool(self.motions[source]) and (source != "real" or bool(real)) for source in SOURCES]

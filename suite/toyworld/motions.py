@@ -115,6 +115,14 @@ CYCLES: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 
 
+def check_length(frames: int, size: int) -> None:
+    """Raises:
+    ValueError: Clips without frames or pixels.
+    """
+    if frames < 1 or size < 1:
+        raise ValueError(f"Clips have at least one frame and one pixel, got frames={frames}, size={size}.")
+
+
 def check_motions(asked: Sequence[str], possible: Sequence[str], owner: str) -> None:
     """Raises:
     ValueError: None is asked for, or one that clips or people (the owner) do not have.

@@ -71,12 +71,14 @@ def test_a_prior_that_knows_nothing_fails(tmp_path):
     assert measures["kind"] < 0.2 and measures["held_out"] < 0.1 and measures["view"] < 0.7
 
 
-def test_samples_depend_on_their_number_alone(tmp_path):
-    """Whatever the batch size; and a second run takes the finished pictures from the disk."""
+@pytest.mark.parametrize("sampler", ["ddpm", "dpmpp_2m"])
+def test_samples_depend_on_their_number_alone(tmp_path, sampler):
+    """Whatever the batch size, and ancestral sampling draws noise in every step. A second run takes finished pictures
+    from the disk."""
     asked = trials(20, [], np.random.default_rng(0))
     found = []
     for batch in (20, 3):
-        task = EvaluatePrior(prior=GaussianPrior(), samples=20, steps=3, batch=batch)
+        task = EvaluatePrior(prior=GaussianPrior(), samples=20, steps=3, batch=batch, sampler=sampler)
         with Run(tmp_path / str(batch), settings=Settings(device="cpu")) as run:
             found.append(task.sample(asked, run))
             evaluations = task.prior.evaluations

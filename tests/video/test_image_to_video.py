@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from suite.diffusion.samplers import SAMPLERS
 from suite.errors import UserError
 from suite.io.images import read_image, write_image
 from suite.rng import generator
@@ -14,7 +15,7 @@ from video.generation import Generation
 from video.image_to_video import ImageToVideo
 from video.motion.modules import fresh
 from video.prompts import Travel
-from video.sampling import SAMPLERS, Completing, KnownFrames
+from video.sampling import Completing, KnownFrames
 
 
 @pytest.fixture(scope="module")

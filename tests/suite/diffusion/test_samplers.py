@@ -7,11 +7,10 @@ from torch import Tensor
 
 from priors.analytic import GaussianPrior
 from suite.diffusion.noise import NoiseSchedule
-from suite.diffusion.samplers import Grid, ddim, dpmpp_2m, euler, heun, starting_noise
+from suite.diffusion.samplers import SAMPLERS, Grid, ddim, dpmpp_2m, euler, starting_noise
 from suite.rng import generator
 
 MEAN, STD = 0.3, 0.4
-SAMPLERS = {"ddim": ddim, "euler": euler, "heun": heun, "dpmpp_2m": dpmpp_2m}
 SD = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
 SD |= {"set_alpha_to_one": False, "clip_sample": False}
 
