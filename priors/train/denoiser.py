@@ -190,7 +190,7 @@ def save_prior(
     """Write a prior's parts in half precision where diffusers looks for them."""
     with quiet():
         for name, part in (("unet", unet), ("text_encoder", text_encoder), ("vae", codec)):
-            copy.deepcopy(part).half().save_pretrained(directory / name)
+            save_half(part, directory / name)
         tokenizer.save_pretrained(directory / "tokenizer")
     (directory / "scheduler").mkdir(parents=True, exist_ok=True)
     (directory / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
@@ -203,3 +203,11 @@ def save_prior(
         "vae": ["priors.codec", "PatchCodec"],
     }
     (directory / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def save_half(part: torch.nn.Module, directory: Path) -> None:
+    """Write one of diffusers' or transformers' networks in half precision, without the path it was read from."""
+    copy.deepcopy(part).half().save_pretrained(directory)
+    config = json.loads((directory / "config.json").read_text())
+    config.pop("_name_or_path", None)
+    (directory / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -23,7 +23,7 @@ from priors.checkpoints import load_components, locate, quiet
 from priors.codec import fit_codec
 from priors.loading.folders import projection_of, read_json
 from priors.loading.zero123 import POSES, Zero123Components
-from priors.train.denoiser import SCHEDULER, build_denoiser
+from priors.train.denoiser import SCHEDULER, build_denoiser, save_half
 from priors.train.v_loss import follow, noised, weighted_v_loss
 from priors.view_condition import image_tokens, join
 from priors.zero123 import SHIPPED, Zero123Prior, load_parts
@@ -138,7 +138,7 @@ class ViewTraining(nn.Module):
         }
         with quiet():
             for name, part in parts.items():
-                copy.deepcopy(part).half().save_pretrained(directory / name)
+                save_half(part, directory / name)
         projection = self.average["projection"]
         linear = {f"projection.{n}": x.half().contiguous() for n, x in projection.state_dict().items()}
         sizes = {"in_channel": projection.in_features, "out_channel": projection.out_features}

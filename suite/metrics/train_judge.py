@@ -37,6 +37,7 @@ class TrainJudge(JudgeTraining):
         objects: A folder of captioned meshes to know beside toyworld, as `suite prepare_objects` makes.
         init: A judge's folder to go on from, its answers matched by name, or "shipped"; else from nothing.
         shares: How often a picture shows a procedural object, a real object, a person, and a thing in motion.
+        even_views: How often the camera stands where one of the four view words, each as often, is true (`Scenes`).
         steps: Steps of training.
         batch: Pictures a step.
         reuse: Steps for which a new batch is rendered once: rendering costs as much as learning.
@@ -57,6 +58,7 @@ class TrainJudge(JudgeTraining):
         objects: str = "",
         init: str = "",
         shares: tuple[float, float, float, float] = (0.45, 0.43, 0.06, 0.06),
+        even_views: float = 0.5,
         steps: int = 10000,
         batch: int = 128,
         reuse: int = 2,
@@ -73,7 +75,7 @@ class TrainJudge(JudgeTraining):
         if batch % VIEWS_EACH:
             raise ValueError(f"batch={batch} must be a multiple of {VIEWS_EACH}, the views of each thing.")
         real = real_surfaces(objects) if objects else []
-        self.scenes = Scenes(real=real, shares=shares, split="all", views=VIEWS_EACH)
+        self.scenes = Scenes(real=real, shares=shares, split="all", views=VIEWS_EACH, even_views=even_views)
         self.pool = Pool(self.scenes, batch=batch, reuse=reuse, size=pool, seed=SEED + seed)
         self.steps, self.rate, self.smoothing = steps, rate, smoothing
         self.test_batches, self.export, self.seed = test_batches, export, seed

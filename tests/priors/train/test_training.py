@@ -85,7 +85,7 @@ def test_a_saved_prior_loads_and_answers_alike(training, tmp_path):
 
 
 def test_going_on_from_a_prior(training, tmp_path):
-    """`init` starts with the saved weights, its codec and its tokenizer."""
+    """`init` starts with the saved weights, codec and tokenizer; what it saves says nothing of where they lay."""
     training.save(tmp_path)
     again = DenoiserTraining(torch.zeros(1, 3, 64, 64), [], init=str(tmp_path), autocast=False)
     for name, parameter in again.average["unet"].named_parameters():
@@ -93,6 +93,8 @@ def test_going_on_from_a_prior(training, tmp_path):
             parameter, training.average["unet"].get_parameter(name), atol=1e-3, rtol=1e-3
         )
     assert again.tokenizer("a red car").input_ids == training.tokenizer("a red car").input_ids
+    again.save(tmp_path / "again")
+    assert not [path for path in (tmp_path / "again").rglob("*.json") if str(tmp_path) in path.read_text()]
 
 
 def test_the_command_makes_a_prior_that_other_tasks_take(command):
