@@ -41,8 +41,8 @@ class TrainDenoiser(Optimization):
         self.training.update_average(step)
 
 
-def check_sizes(*, size: int, lr: float, **counts: int) -> None:
-    """Refuse counts below 1, a rate that learns nothing, and pictures that codec and levels do not divide.
+def check_sizes(*, size: int, lr: float, noisy: float, **counts: int) -> None:
+    """Refuse counts below 1, rates and powers not above 0, and pictures that codec and levels do not divide.
 
     Raises:
         UserError: Says which.
@@ -50,7 +50,8 @@ def check_sizes(*, size: int, lr: float, **counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
             raise UserError(f"{name} must be positive, got {value}.")
-    if lr <= 0:
-        raise UserError(f"lr must be positive, got {lr:g}.")
+    for name, value in (("lr", lr), ("noisy", noisy)):
+        if value <= 0:
+            raise UserError(f"{name} must be positive, got {value:g}.")
     if size % 16:
         raise UserError(f"size must be a multiple of 16, got {size}. Use 64 or 128.")

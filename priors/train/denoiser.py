@@ -40,10 +40,6 @@ SCHEDULER = {
     "clip_sample": False,
 }
 
-NOISY = (
-    0.6  # t = u^0.6 for uniform u: nearly four in five above 0.4, where shapes are learnt, the slowest thing
-)
-
 
 def typical_loss(t: Times) -> Times:
     """About the v-loss of a trained pocket prior at t; at strong noise it is mostly what no network can know."""
@@ -89,6 +85,7 @@ class DenoiserTraining(torch.nn.Module):
         text_width: Width of the text encoder.
         drop: How often the caption is empty, for classifier-free guidance.
         gamma: Cap of the signal-to-noise ratio in the loss.
+        noisy: t = u^noisy for uniform u; below 1, more of the training is at strong noise, where shapes are learnt.
         ema: Decay of the moving average.
         autocast: Whether matrix products run in bfloat16.
         seed: Of the first weights.
@@ -107,12 +104,13 @@ class DenoiserTraining(torch.nn.Module):
         text_layers: int = 2,
         drop: float = 0.1,
         gamma: float = 5.0,
+        noisy: float = 0.6,
         ema: float = 0.9995,
         autocast: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.drop, self.gamma, self.decay, self.autocast = drop, gamma, ema, autocast
+        self.drop, self.gamma, self.noisy, self.decay, self.autocast = drop, gamma, noisy, ema, autocast
         self.schedule = NoiseSchedule.from_scheduler_config(SCHEDULER)
         if init:
             parts = load_components(init)
@@ -145,7 +143,7 @@ class DenoiserTraining(torch.nn.Module):
         x_0 = (
             self.codec.encode(images.to(device) * 2 - 1).latent_dist.mode() * self.codec.config.scaling_factor
         )
-        noise = noised(x_0, self.schedule, generator, noisy=NOISY)
+        noise = noised(x_0, self.schedule, generator, noisy=self.noisy)
         drop = torch.rand(len(x_0), generator=generator) < self.drop
         texts = ["" if empty else text for text, empty in zip(captions, drop.tolist())]
         with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):

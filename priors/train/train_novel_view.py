@@ -78,7 +78,7 @@ class TrainNovelView(TrainDenoiser):
         half: bool = True,
         seed: int = 0,
     ) -> None:
-        check_sizes(size=size, lr=lr, batch=batch, reuse=reuse, pool=pool, steps=steps)
+        check_sizes(size=size, lr=lr, noisy=noisy, batch=batch, reuse=reuse, pool=pool, steps=steps)
         if pose not in ("radius", "polar", "radius_polar"):
             raise UserError(f"pose={pose!r} is not one of: radius, polar, radius_polar.")
         self.steps, self.lr, self.seed, self.size = steps, lr, seed, size

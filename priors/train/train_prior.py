@@ -43,6 +43,8 @@ class TrainPrior(TrainDenoiser):
         lr: Learning rate after the first 500 steps and before the last fifth, in which it falls to nothing.
         widths: Channels of the denoiser's levels, coarsest last.
         text_width: Width of the text encoder.
+        noisy: t = u^noisy for uniform u: with 0.6 nearly four in five are above 0.4, where shapes are learnt, the
+            slowest thing; with 1 every noise is as likely, and small parts are learnt sooner.
         ema: Decay of the moving average that is saved.
         half: Whether matrix products run in bfloat16.
         seed: Of weights, pictures and noise.
@@ -64,11 +66,12 @@ class TrainPrior(TrainDenoiser):
         lr: float = 8e-4,
         widths: tuple[int, ...] = (64, 128, 192),
         text_width: int = 192,
+        noisy: float = 0.6,
         ema: float = 0.999,
         half: bool = True,
         seed: int = 0,
     ) -> None:
-        check_sizes(size=size, lr=lr, batch=batch, reuse=reuse, pool=pool, steps=steps)
+        check_sizes(size=size, lr=lr, noisy=noisy, batch=batch, reuse=reuse, pool=pool, steps=steps)
         self.steps, self.lr, self.seed = steps, lr, seed
         self.real = real_surfaces(objects) if objects else []
         self.scenes = Scenes(
@@ -77,8 +80,8 @@ class TrainPrior(TrainDenoiser):
         self.captions = [thing.name for thing in self.real]
         pictures = images_of(self.scenes.batch(2048, seed, CODEC_BATCH))
         self.training = DenoiserTraining(
-            pictures, tokenizer_corpus(self.captions), init=init, widths=widths, text_width=text_width, ema=ema,
-            autocast=half, seed=seed,
+            pictures, tokenizer_corpus(self.captions), init=init, widths=widths, text_width=text_width,
+            noisy=noisy, ema=ema, autocast=half, seed=seed,
         )  # fmt: skip
         self.pool = Pool(self.scenes, batch=batch, reuse=reuse, size=pool, seed=seed)
 

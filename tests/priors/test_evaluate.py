@@ -125,12 +125,12 @@ def test_shares_by_hand():
     """The judge's answers about true pictures of other prompts count as wrong."""
     judge = load_judge()
     asked = [
-        Trial("seen", "a red car, front view"),
+        Trial("seen", "a blue car, front view"),
         Trial("seen", "a blue duck, side view"),
         Trial("held_out", "a red cat"),
     ]
     shown = [
-        Trial("seen", "a red car, back view"),
+        Trial("seen", "a blue car, back view"),
         Trial("seen", "a green duck, side view"),
         Trial("seen", "a red cat"),
     ]

@@ -113,6 +113,7 @@ def test_the_command_makes_a_prior_that_other_tasks_take(command):
     [
         ({"batch": 0}, "batch must be positive"),
         ({"lr": -1.0}, "lr must be positive, got -1"),
+        ({"noisy": 0.0}, "noisy must be positive, got 0"),
         ({"size": 40}, "multiple of 16"),
         ({"steps": 0}, "steps must be positive"),
     ],
