@@ -3,6 +3,7 @@
 Every picture has noise of its own, drawn from (seed, number), so the samples do not depend on the batch size.
 """
 
+import math
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from priors.base import Prior
 from priors.known_words import KnownWords
+from priors.prompts import ViewPrompts
 from priors.trials import Trial, trials, true_picture
 from priors.view_prior import check_told_words
 from suite.diffusion.samplers import SAMPLERS, ddim, starting_noise
@@ -55,6 +57,8 @@ class EvaluatePrior(Task):
         scale: Classifier-free guidance scale.
         sampler: How to sample: ddpm is ancestral (DDIM with eta = 1), whose fresh noise lets later steps mend what
             earlier ones got wrong; the others follow the ODE.
+        perp_neg: Perp-Neg's weight against the same prompt without its view word, for one more evaluation in a step of
+            a batch that says any; 0 leaves it out.
         batch: Pictures at once.
         objects: A folder of the real objects, to show them beside the samples; not needed for the measures.
         judge: Folder of the judge; empty takes the shipped one.
@@ -71,6 +75,7 @@ class EvaluatePrior(Task):
         steps: int = 25,
         scale: float = 4.0,
         sampler: Literal["ddpm", "ddim", "dpmpp_2m", "euler", "heun"] = "ddpm",
+        perp_neg: float = 0.5,
         batch: int = 50,
         objects: str = "",
         judge: str = "",
@@ -78,9 +83,11 @@ class EvaluatePrior(Task):
     ) -> None:
         if min(samples, steps, batch) < 1:
             raise UserError("samples, steps and batch must be positive.")
+        if not 0 <= perp_neg < math.inf:
+            raise UserError(f"perp_neg={perp_neg} must not be negative; 0 leaves Perp-Neg out.")
         check_told_words(prior)
         self.prior, self.samples, self.steps, self.scale, self.seed = prior, samples, steps, scale, seed
-        self.sampler, self.batch = sampler, batch
+        self.sampler, self.perp_neg, self.batch = sampler, perp_neg, batch
         self.judge = load_judge(judge) if judge else load_judge()
         self.surfaces = {thing.name: thing.surface for thing in real_surfaces(objects)} if objects else {}
 
@@ -122,7 +129,7 @@ class EvaluatePrior(Task):
         """One batch of samples, each from the noise of its number."""
         draws = [generator(self.seed, number, "evaluate", self.prior.device) for number in numbers]
         noise = torch.cat([starting_noise(self.prior, 1, own) for own in draws])
-        asked = (self.prior, noise, self.prior.embed(prompts))
+        asked = (self.prior, noise, self.prior.embed(ViewPrompts.insisting(prompts, self.perp_neg)))
         if self.sampler == "ddpm":
             latents = ddim(*asked, steps=self.steps, scale=self.scale, eta=1.0, generator=draws)
         else:

@@ -11,7 +11,7 @@ Perp-Neg (arXiv:2304.04968, 4): beside the interpolated prompt, the views it lie
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -50,6 +50,19 @@ class ViewPrompts:
     def of_texts(texts: Sequence[str], negative: str = "") -> "ViewPrompts":
         """Plain texts, one a view."""
         return ViewPrompts(tuple(((text, 1.0),) for text in texts), (negative,) * len(texts))
+
+    @staticmethod
+    def insisting(texts: Sequence[str], weight: float) -> "ViewPrompts":
+        """Texts with Perp-Neg's push away from themselves without the view they say ("a red car, back view").
+
+        Args:
+            weight: Of the push, times the guidance scale; 0 for none. A text that says no view is not pushed.
+        """
+        viewless = tuple(without_view(text) for text in texts)
+        plain = ViewPrompts.of_texts(texts)
+        if weight == 0 or viewless == tuple(texts):
+            return plain
+        return replace(plain, perpendicular=((viewless, torch.full((len(texts),), -float(weight))),))
 
     def __len__(self) -> int:
         return len(self.positive)
@@ -128,6 +141,12 @@ class Prompt:
         if self.views == "discrete":
             return ((self.view_texts[view_of(azimuth_deg, elevation_deg)], 1.0),)
         return tuple((self.view_texts[view], w) for view, w in view_weights(azimuth_deg, elevation_deg))
+
+
+def without_view(text: str) -> str:
+    """The text without a view's words at its end."""
+    subject, comma, last = text.rpartition(", ")
+    return subject if comma and last in VIEW_WORDS.values() else text
 
 
 def view_of(azimuth_deg: float, elevation_deg: float) -> str:

@@ -58,7 +58,7 @@ def evaluate(tmp_path, prior, **options):
 
 def test_a_prior_that_shows_the_truth_passes(tmp_path):
     """True pictures are named right: kind, colour, view, held-out compositions, people."""
-    measures = evaluate(tmp_path, TruePrior(), samples=150, steps=1, scale=1.0)
+    measures = evaluate(tmp_path, TruePrior(), samples=150, steps=1, scale=1.0, perp_neg=0.0)
     for name in ("kind", "color", "view", "held_out", "person", "kind_among_kinds"):
         assert measures[name] >= 0.95, (name, measures[name])
     assert measures["kind_samples"] == 60 and measures["held_out_samples"] == 30
@@ -161,6 +161,8 @@ def test_bad_options_are_refused(option):
     """Nothing to do."""
     with pytest.raises(UserError, match="samples, steps and batch must be positive"):
         EvaluatePrior(prior=GaussianPrior(), **{option: 0})
+    with pytest.raises(UserError, match="perp_neg=-1 must not be negative"):
+        EvaluatePrior(prior=GaussianPrior(), perp_neg=-1)
 
 
 def test_a_prior_of_views_is_refused():

@@ -29,6 +29,16 @@ def test_view_words_by_azimuth():
     assert views.negative == ("",) * 10 and views.perpendicular == () and len(views) == 10
 
 
+def test_insisting_pushes_away_from_the_prompt_without_its_view():
+    """A prompt that says no view is unwanted as itself: Perp-Neg's perpendicular part of that is nothing."""
+    views = ViewPrompts.insisting(["a car, back view", "a red, round car"], 0.5)
+    ((unwanted, weight),) = views.perpendicular
+    assert unwanted == ("a car", "a red, round car") and weight.tolist() == [-0.5, -0.5]
+    assert views.positive == ViewPrompts.of_texts(["a car, back view", "a red, round car"]).positive
+    for texts, weight in ((["a car"], 0.5), (["a car, back view"], 0.0)):
+        assert ViewPrompts.insisting(texts, weight) == ViewPrompts.of_texts(texts)
+
+
 def test_overhead_above_sixty_degrees():
     """From above the word is overhead whatever the azimuth, in both kinds of wording."""
     above = Cameras.orbit([0.0, 90.0, 180.0], [61.0, 75.0, 90.0])
