@@ -35,7 +35,8 @@ class TrainPrior(TrainDenoiser):
         size: Height and width of the pictures in pixels.
         shares: How often a picture shows a procedural object, a real object, a person, and a thing in motion.
         view_words: How often a caption says the view of a thing that has a front (others: half as often).
-        even_views: How often the view is drawn evenly out of front, side, back and overhead.
+        even_views: How often the view is drawn out of front, side, back and overhead, with these shares:
+        view_shares: How often each of the four is drawn then, next to the others.
         batch: Pictures in a step.
         reuse: Steps for which a new batch is rendered once.
         pool: Rendered batches that are kept to draw from.
@@ -59,6 +60,7 @@ class TrainPrior(TrainDenoiser):
         shares: tuple[float, float, float, float] = (0.66, 0.24, 0.04, 0.06),
         view_words: float = 0.8,
         even_views: float = 0.5,
+        view_shares: tuple[float, float, float, float] = (1, 1, 1, 1),
         batch: int = 64,
         reuse: int = 2,
         pool: int = 64,
@@ -75,8 +77,9 @@ class TrainPrior(TrainDenoiser):
         self.steps, self.lr, self.seed = steps, lr, seed
         self.real = real_surfaces(objects) if objects else []
         self.scenes = Scenes(
-            real=self.real, size=size, shares=shares, view_words=view_words, even_views=even_views
-        )
+            real=self.real, size=size, shares=shares, view_words=view_words, even_views=even_views,
+            view_shares=view_shares,
+        )  # fmt: skip
         self.captions = [thing.name for thing in self.real]
         pictures = images_of(self.scenes.batch(2048, seed, CODEC_BATCH))
         self.training = DenoiserTraining(

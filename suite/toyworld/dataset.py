@@ -81,6 +81,22 @@ def check_split(split: str) -> None:
         raise ValueError(f"A split is train, held_out or all, got {split!r}.")
 
 
+def check_shares(**shares: Sequence[float] | np.ndarray) -> None:
+    """Raises:
+    ValueError: Shares that nothing can be drawn by.
+    """
+    for name, share in shares.items():
+        if len(share) != 4 or min(share) < 0 or not 0 < sum(share) < np.inf:
+            raise ValueError(
+                f"{name}={[float(x) for x in share]} must be four, none negative, not all 0"
+                + (
+                    " (real objects, the second, count only where some are given)."
+                    if name == "shares"
+                    else "."
+                )
+            )
+
+
 class Scenes:
     """Captioned pictures of toyworld.
 
@@ -91,8 +107,9 @@ class Scenes:
         split: "train" leaves out the held-out compositions, "held_out" shows only these, "all" shows everything.
         views: Pictures of each thing, from different cameras.
         view_words: How often a caption says the view of a thing that has a front (others: half as often).
-        even_views: How often the camera stands where one of the four view words, each as often as any other, is true;
-            else anywhere, where some are rare.
+        even_views: How often the camera stands where one of the four view words, drawn first, is true; else anywhere,
+            where some are rare.
+        view_shares: How often each of the four (front, side, back, overhead) is drawn then, next to the others.
     """
 
     def __init__(
@@ -105,11 +122,14 @@ class Scenes:
         views: int = 1,
         view_words: float = 0.7,
         even_views: float = 0.0,
+        view_shares: tuple[float, float, float, float] = (1, 1, 1, 1),
     ) -> None:
         check_split(split)
-        weights = np.array(shares, dtype=float) * [1, bool(real), 1, 1]
-        self.shares, self.real, self.size = weights / weights.sum(), tuple(real), size
+        weights = [share if real or i != 1 else 0.0 for i, share in enumerate(shares)]  # without any real, 0
+        check_shares(shares=weights, view_shares=view_shares)
+        self.shares, self.real, self.size = np.array(weights) / sum(weights), tuple(real), size
         self.views, self.view_words, self.even_views = views, view_words, even_views
+        self.view_shares = np.array(view_shares, dtype=float) / sum(view_shares)
         keep = {"train": lambda s: not held_out(s), "held_out": held_out, "all": lambda s: True}[split]
         self.specs = specs_by_kind(keep)
 
@@ -138,7 +158,7 @@ class Scenes:
             name, color, pattern, front = spec.kind, spec.color, spec.pattern, kinds()[spec.kind].front
             surface, words = build(spec), subject(spec, random)
         if self.even_views and random.random() < self.even_views:
-            azimuth, elevation = even_directions(self.views, random)
+            azimuth, elevation = even_directions(self.views, self.view_shares, random)
         else:
             azimuth, elevation = random_directions(self.views, random)
         cameras = orbit(azimuth, elevation, random.uniform(*DISTANCE, self.views))
@@ -201,9 +221,11 @@ def random_directions(count: int, random: np.random.Generator) -> tuple[np.ndarr
     return azimuth, elevation
 
 
-def even_directions(count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Azimuths and elevations (degrees) of which each of the four view words is true as often as any other."""
-    word = random.integers(4, size=count)  # front, side, back, overhead
+def even_directions(
+    count: int, shares: np.ndarray, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuths and elevations (degrees), of which each of the four view words is true as often as its share."""
+    word = random.choice(4, size=count, p=shares)  # front, side, back, overhead
     azimuth = random.uniform(-45, 45, count) + np.array([0, 90, 180, 0])[word]
     azimuth = np.where(word == 1, azimuth * random.choice((-1, 1), count), azimuth)
     azimuth = np.where(word == 3, random.uniform(-180, 180, count), azimuth)

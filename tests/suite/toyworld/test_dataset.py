@@ -101,6 +101,15 @@ def test_unknown_split_is_refused():
         Scenes(split="test")
 
 
+@pytest.mark.parametrize(
+    "bad", [{"shares": (0, 1, 0, 0)}, {"view_shares": (-1, 1, 1, 1)}, {"view_shares": (0, 0, 0, 0)}]
+)
+def test_impossible_shares_are_refused(bad: dict[str, tuple[float, ...]]):
+    """Nothing to draw from (real objects alone, and none given), a negative share, no share at all."""
+    with pytest.raises(ValueError, match="must be four, none negative, not all 0"):
+        Scenes(**bad)
+
+
 def test_even_views():
     """With even_views=1 each of the four words is true of a quarter of the pictures; with 0 as cameras fall."""
     counts = {
@@ -109,6 +118,16 @@ def test_even_views():
     }
     assert all(70 <= counts[1.0][view] <= 130 for view in VIEWS)
     assert counts[0.0]["overhead view"] < 75 < 130 < counts[0.0]["side view"]
-    azimuth, elevation = even_directions(2000, np.random.default_rng(0))
+    shares = np.array([0.3, 0.1, 0.2, 0.4])
+    azimuth, elevation = even_directions(2000, shares, np.random.default_rng(0))
     words = Counter(view_word(a, e) for a, e in zip(azimuth, elevation))
-    assert all(400 <= words[view] <= 600 for view in VIEWS) and azimuth.min() < -170 < 170 < azimuth.max()
+    seen = np.array([words[view] for view in VIEWS]) / 2000
+    np.testing.assert_allclose(seen, shares, atol=0.04)
+    assert azimuth.min() < -170 < 170 < azimuth.max()
+
+
+def test_view_shares():
+    """A word of no share is never shown by an even view."""
+    labels = Scenes(even_views=1.0, view_shares=(0, 1, 0, 3)).batch(200, 0, 0).labels
+    words = Counter(label.view for label in labels if label.view)  # spinning things have none
+    assert set(words) == {"side view", "overhead view"} and 120 <= words["overhead view"] <= 180
