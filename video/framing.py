@@ -16,6 +16,8 @@ from suite.types import Images
 
 log = logging.getLogger(__name__)
 FITS = ("crop", "pad", "stretch", "cutout")
+CUT = 0.6  # a still of which less is left by a crop is told about
+LONG = 2.0  # a side that many times the other one is told about
 
 
 def check_size(height: int | None, width: int | None, factor: int) -> None:
@@ -34,6 +36,11 @@ def natural_size(height: int, width: int, shorter: int, factor: int) -> tuple[in
     """The (height, width) nearest to a picture's shape whose shorter side is given, in multiples of the factor."""
     scale = shorter / min(height, width)
     h, w = (max(1, round(side * scale / factor)) * factor for side in (height, width))
+    if max(h, w) > LONG * min(h, w):
+        log.warning(
+            f"Frames of {w} x {h} pixels are far from the square pictures that priors learn: things may come twice. "
+            f"height={shorter} width={shorter} with fit=crop or fit=pad makes them square."
+        )
     return h, w
 
 
@@ -94,6 +101,10 @@ def read_still(path: str | Path, height: int, width: int, fit: str = "crop") -> 
         raise UserError(f"fit={fit!r} is not one of: {', '.join(FITS)}.")
     picture = read_image(path)
     if fit != "cutout":
+        placed = placement(*picture.on().shape[-2:], height, width, fit)
+        seen = height * width / max(height * width, placed.height * placed.width)
+        if seen < CUT:
+            log.warning(f"{path}: {1 - seen:.0%} of it is cut off; fit=pad shows all of it.")
         return fitted(picture.on(), height, width, fit).clamp(0, 1)
     cutout = cut_out(picture, name=str(path))
     side = min(height, width)

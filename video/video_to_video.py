@@ -7,6 +7,7 @@ Latents of all frames are in memory, frames of long videos are not; the network 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -56,9 +57,11 @@ class VideoToVideo(ClipTask):
         self.prepare(len(self.indices))
         fitted(torch.zeros(1, 3, 1, 1), 1, 1, self.fit)  # a wrong fit is said before anything is made
 
-    @property
+    @cached_property
     def size(self) -> tuple[int, int]:
         """Height and width of a frame, in pixels."""
+        if self.height and self.width:
+            return self.height, self.width
         height, width = natural_size(*self.source.size, self.prior.resolution, self.prior.factor)
         return self.height or height, self.width or width
 

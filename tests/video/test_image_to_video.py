@@ -137,6 +137,18 @@ def test_any_shape_becomes_a_frame(tmp_path):
     assert cut.shape == (1, 3, 32, 48) and float(cut[0, 0, 16, 24]) < 0.2 and float(cut[..., 0, 0].min()) == 1
 
 
+def test_what_is_lost_is_said(tmp_path, caplog):
+    """A crop that leaves a third of a still, and frames far from a square; neither where it is not so."""
+    write_image(tmp_path / "wide.png", torch.rand(3, 20, 60))
+    read_still(tmp_path / "wide.png", 32, 32, "pad"), read_still(tmp_path / "wide.png", 32, 64)
+    natural_size(1080, 1920, 64, 8)
+    assert not caplog.messages
+    read_still(tmp_path / "wide.png", 32, 32)
+    natural_size(100, 1000, 64, 8)
+    cut, wide = caplog.messages
+    assert "67% of it is cut off; fit=pad" in cut and "640 x 64 pixels" in wide
+
+
 def test_a_command_takes_another_shape(command, tiny_folder, tmp_path):
     """A wide picture into tall frames, without motion modules: they are not needed, and that is said."""
     write_image(tmp_path / "wide.png", torch.rand(3, 20, 50, generator=generator(0, 0, "wide")))
