@@ -3,6 +3,7 @@
 python docs/pictures.py toyworld                       docs/toyworld.png
 python docs/pictures.py views_to_3d RUN RUN ...        docs/views_to_3d.png, held-out views of finished runs
 python docs/pictures.py text_to_3d RUN RUN ...         docs/text_to_3d.png, the meshes of finished runs
+python docs/pictures.py pocket_prior RUN               docs/pocket_prior.png, of a run of evaluate_prior
 """
 
 import sys
@@ -73,6 +74,13 @@ def views_to_3d(runs: list[Path]) -> torch.Tensor:
     return torch.cat([sheet[:, : (sheet.shape[2] - 2) // 4 + 2] for sheet in sheets], dim=1)
 
 
+def pocket_prior(run: Path) -> torch.Tensor:
+    """Samples beside true renders: every other row of the run's sheet."""
+    sheet = read_image(run / "images" / "samples_and_truth.png").rgb[0]
+    rows = sheet.chunk(8, dim=1)
+    return torch.cat(rows[::2], dim=1)
+
+
 def text_to_3d(runs: list[Path], size: int = 128, views: int = 6) -> tuple[Images, list[str]]:
     """A row a run: its mesh from all around; and its prompt."""
     cameras = orbit_path(views, ELEVATION_DEG, height=size, width=size)
@@ -94,6 +102,8 @@ if __name__ == "__main__":
         save(what, contact_sheet(toyworld(), columns=10))
     elif what == "views_to_3d":
         save(what, views_to_3d(runs))
+    elif what == "pocket_prior":
+        save(what, pocket_prior(*runs))
     else:
         images, labels = text_to_3d(runs)
         save(what, contact_sheet(images, columns=6, labels=labels))

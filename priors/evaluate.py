@@ -75,7 +75,7 @@ class EvaluatePrior(Task):
         steps: int = 25,
         scale: float = 4.0,
         sampler: Literal["ddpm", "ddim", "dpmpp_2m", "euler", "heun"] = "ddpm",
-        perp_neg: float = 0.5,
+        perp_neg: float = 0.25,
         batch: int = 50,
         objects: str = "",
         judge: str = "",
