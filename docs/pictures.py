@@ -77,7 +77,7 @@ def views_to_3d(runs: list[Path]) -> torch.Tensor:
 def pocket_prior(run: Path) -> torch.Tensor:
     """Samples beside true renders: every other row of the run's sheet."""
     sheet = read_image(run / "images" / "samples_and_truth.png").rgb[0]
-    rows = sheet.chunk(8, dim=1)
+    rows = sheet[:, :-2].chunk(8, dim=1)  # without the last border, eight of equal height
     return torch.cat(rows[::2], dim=1)
 
 
