@@ -71,7 +71,7 @@ class EvaluatePrior(Task):
         self,
         *,
         prior: Prior,
-        samples: int = 600,
+        samples: int = 1000,
         steps: int = 25,
         scale: float = 4.0,
         sampler: Literal["ddpm", "ddim", "dpmpp_2m", "euler", "heun"] = "ddpm",
