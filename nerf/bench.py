@@ -4,8 +4,8 @@ What ends without a mesh, or does not end, counts as wrong: named in no view, in
 """
 
 import math
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Callable, Sequence
+from statistics import mean, median
 from typing import Any
 
 from nerf.bench_runs import BenchOfRuns, Row, counts, medians, verdict
@@ -25,12 +25,13 @@ STAGES = {
 STAGES_MEANING = """Sharpness: detail finer than 2 pixels in unlit views of 128, over that of the true object in the
 same views; detail: its correlation with the true one, which noise does not raise. Coarse: the same of the first
 stage's mesh, seen from the same cameras."""
-PAIRS = (  # fine, coarse, what it is, whether more is better
-    ("chamfer", "coarse_chamfer", "Chamfer distance", False),
-    ("name_right", "coarse_mesh_name_right", "name", True),
-    ("color_right", "coarse_mesh_color_right", "colour", True),
-    ("sharpness", "coarse_sharpness", "sharpness", True),
-    ("detail_match", "coarse_detail_match", "detail", True),
+PAIRS = (  # fine, coarse, what it is, over the prompts (medians of shares tie at 1), whether more is better
+    ("chamfer", "coarse_chamfer", "Chamfer distance", median, False),
+    ("named", "coarse_mesh_named", "share of views named right", mean, True),
+    ("name_right", "coarse_mesh_name_right", "share of views with the right name", mean, True),
+    ("color_right", "coarse_mesh_color_right", "share of views with the right colour", mean, True),
+    ("sharpness", "coarse_sharpness", "sharpness", median, True),
+    ("detail_match", "coarse_detail_match", "detail", median, True),
 )
 
 
@@ -119,15 +120,22 @@ the best scale, shift and turn, in longest sides of the true one. Minutes: of op
         return f"{row.prompt}: {row.named or 0:.0%}"
 
 
-def compared(rows: Sequence[Row], fine: str, coarse: str, what: str, more_is_better: bool) -> str:
+def compared(
+    rows: Sequence[Row],
+    fine: str,
+    coarse: str,
+    what: str,
+    over: Callable[[Sequence[float]], float],
+    more_is_better: bool,
+) -> str:
     """A line on what the second stage changes, over the prompts for which both are known; "" where there are none."""
     pairs = [(row.measure(coarse), row.measure(fine)) for row in rows]
     known = [(before, after) for before, after in pairs if before is not None and after is not None]
     if not known:
         return ""
-    before, after = (median(column) for column in zip(*known, strict=True))
+    before, after = (over(column) for column in zip(*known, strict=True))
     better = after > before if more_is_better else after < before
     return (
-        f"median {what} of the coarse mesh {before:.4f}, of the fine one {after:.4f}, over {len(known)} prompts: "
-        f"{verdict(better)}"
+        f"{over.__name__} {what} of the coarse mesh {before:.4f}, of the fine one {after:.4f}, over {len(known)} "
+        f"prompts: {verdict(better)}"
     )

@@ -104,7 +104,7 @@ def test_a_bench_runs_goes_on_and_names_what_failed(command, monkeypatch):
 
 
 def test_two_stages_are_compared(command):
-    """`setting` is handed on to every run: columns for the coarse mesh, and a line for each pair of medians."""
+    """`setting` is handed on to every run: columns for the coarse mesh, and a line for each pair."""
     few = "refine.steps=2 refine.surface.resolution=16 refine.extractor.texture=0 refine.cameras.height=12"
     small = "refine.cameras.width=12 refine.extractor.faces=500"
     done = command(f'bench text_to_3d "a blue car" out=two setting=magic3d overrides="{RUNS} {few} {small}"')
@@ -117,11 +117,16 @@ def test_two_stages_are_compared(command):
 
 
 def test_a_second_stage_by_hand():
-    """Chamfer distance has to fall, the others have to rise; medians over what both are known for."""
+    """Chamfer distance has to fall, the others have to rise, over what both are known for; shares by their means."""
     rows = [row(chamfer=0.02, coarse_chamfer=0.03, sharpness=0.5, coarse_sharpness=0.6), row(chamfer=9.0)]
     lower, sharper = verdicts_of_stages(rows)
     assert lower.endswith("coarse mesh 0.0300, of the fine one 0.0200, over 1 prompts: pass")
     assert sharper.startswith("median sharpness") and sharper.endswith("FAIL")
+    shares = [row(named=x, coarse_mesh_named=1.0) for x in (1.0, 1.0, 0.7)]
+    assert verdicts_of_stages(shares)[0].startswith(
+        "mean share of views named right of the coarse mesh 1.0000, of the f"
+    )
+    assert "0.9000, over 3 prompts: FAIL" in verdicts_of_stages(shares)[0]
 
 
 def verdicts_of_stages(rows):
