@@ -55,6 +55,7 @@ def surface_of_field(
     renderer: Renderer | None = None,
     kind: str = "distance",
     smallest_part: float | int = 0.01,
+    detail: int = 128,
 ) -> FieldSurface:
     """Signed distances of a density field.
 
@@ -64,6 +65,8 @@ def surface_of_field(
         renderer: Shows the field; its occupancy grid, if it has one, says where nothing is.
         kind: "distance" or "ratio", see above.
         smallest_part: For "distance": connected parts with less than this share of the area are dropped.
+        detail: For "distance": cells along an axis, if more than `resolution`, of the mesh that distances are to: in
+            coarser ones thin walls have holes, through which hollows count as outside.
 
     Raises:
         NoSurface: No density reaches the level.
@@ -79,8 +82,9 @@ def surface_of_field(
     if level is not None and not level > 0:
         raise ValueError(f"surface_of_field needs level > 0 or None, got {level}.")
     occupancy = getattr(renderer, "occupancy", None)
-    density = sample_density(field, resolution, None if occupancy is None else occupancy.occupied)
-    level = float(level or _level(field, renderer, density))
+    cells = resolution if kind == "ratio" else max(resolution, detail + detail % 2)
+    density = sample_density(field, cells, None if occupancy is None else occupancy.occupied)
+    level = float(level or _level(field, renderer, density[::2, ::2, ::2]))  # as the mesh extractor finds it
     if not (density > level).any():
         raise NoSurface(
             f"No density reaches level={level:.4g}; the largest is {float(density.max()):.4g}. State a lower level."
@@ -88,7 +92,7 @@ def surface_of_field(
     if kind == "ratio":
         distance = 2 * field.radius / resolution * (level - density) / (level + density)
     else:
-        fill = max(1, resolution // 64)
+        fill = max(1, cells // 64)
         mesh = without_degenerate_faces(isosurface(density, level, field.radius, fill=fill))
         mesh = without_small_parts(mesh, smallest_part)
         distance = MeshDistance(mesh=mesh, union=False)(grid_points(resolution, field.radius))
