@@ -4,6 +4,9 @@ python docs/pictures.py toyworld                       docs/toyworld.png
 python docs/pictures.py views_to_3d RUN RUN ...        docs/views_to_3d.png, held-out views of finished runs
 python docs/pictures.py text_to_3d RUN RUN ...         docs/text_to_3d.png, the meshes of finished runs
 python docs/pictures.py pocket_prior RUN               docs/pocket_prior.png, of a run of evaluate_prior
+python docs/pictures.py real_pictures RUN RUN ...      docs/real_pictures.png, of runs of image_to_3d: picture and mesh
+python docs/pictures.py stills FOLDER                  what those began with: emoji of Debian's fonts-noto-color-emoji
+                                                       and scikit-image's photograph of a cup, cut out
 """
 
 import sys
@@ -11,9 +14,11 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
+import skimage.data
 import torch
 import yaml
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+from torch.nn import functional as F
 
 from suite.geometry.cameras import Cameras, orbit_path
 from suite.geometry.rasterizer import render_mesh
@@ -28,6 +33,8 @@ from suite.types import Images
 
 HERE = Path(__file__).parent
 AZIMUTH_DEG, ELEVATION_DEG = 35.0, 20.0
+EMOJI_FONT = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
+EMOJI = {"mushroom": "🍄", "car": "🚗", "teapot": "🫖", "chair": "🪑", "burger": "🍔"}
 
 
 def toyworld(size: int = 96, columns: int = 10) -> Images:
@@ -89,6 +96,35 @@ def text_to_3d(runs: list[Path], size: int = 128, views: int = 6) -> tuple[Image
     return torch.cat(rows), [label for prompt in prompts for label in (prompt, *[""] * (views - 1))]
 
 
+def real_pictures(runs: list[Path], size: int = 128, views: int = 6) -> Images:
+    """A row a run: the picture that it was given, and its mesh from the picture's side all around."""
+    rows = []
+    for run in runs:
+        picture = read_image(run / "images" / "picture.png").rgb
+        rows.append(F.interpolate(picture, (size, size), mode="bilinear", antialias=True).clamp(0, 1))
+        mesh = load_mesh(run / "meshes" / "mesh.glb")
+        rows.append(render_mesh(mesh, orbit_path(views, ELEVATION_DEG, height=size, width=size)).images)
+    return torch.cat(rows)
+
+
+def stills(folder: Path) -> None:
+    """Emoji with transparency, and a cup on its saucer, outlined by two ellipses."""
+    folder.mkdir(parents=True, exist_ok=True)
+    font = ImageFont.truetype(EMOJI_FONT, 109)  # the one size of its pictures
+    for name, character in EMOJI.items():
+        image = Image.new("RGBA", (136, 128))
+        ImageDraw.Draw(image).text((0, 0), character, font=font, embedded_color=True)
+        image.save(folder / f"{name}.png")
+    photograph = Image.fromarray(skimage.data.coffee())
+    outline = Image.new("L", photograph.size)
+    for (x, y), (a, b), clockwise_deg in (((279, 229), (203, 155), 12), ((290, 107), (116, 89), 0)):
+        ellipse = Image.new("L", photograph.size)
+        ImageDraw.Draw(ellipse).ellipse((x - a, y - b, x + a, y + b), fill=255)
+        outline.paste(255, mask=ellipse.rotate(-clockwise_deg, center=(x, y)))
+    photograph.putalpha(outline)
+    photograph.save(folder / "cup.png")
+
+
 def save(name: str, sheet: torch.Tensor, colors: int = 192) -> None:
     """As a PNG with a palette, a third of the size of a full one."""
     image = Image.fromarray(to_bytes(sheet)).quantize(colors, dither=Image.Dither.NONE)
@@ -104,6 +140,10 @@ if __name__ == "__main__":
         save(what, views_to_3d(runs))
     elif what == "pocket_prior":
         save(what, pocket_prior(*runs))
+    elif what == "real_pictures":
+        save(what, contact_sheet(real_pictures(runs), columns=7))
+    elif what == "stills":
+        stills(*runs)
     else:
         images, labels = text_to_3d(runs)
         save(what, contact_sheet(images, columns=6, labels=labels))

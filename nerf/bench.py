@@ -137,5 +137,5 @@ def compared(
     better = after > before if more_is_better else after < before
     return (
         f"{over.__name__} {what} of the coarse mesh {before:.4f}, of the fine one {after:.4f}, over {len(known)} "
-        f"prompts: {verdict(better)}"
+        f"prompts: {'alike' if after == before else verdict(better)}"
     )

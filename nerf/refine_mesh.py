@@ -27,6 +27,7 @@ from priors.base import Prior
 from priors.guidance.base import Guidance
 from priors.prompts import Prompt
 from suite.geometry.cameras import CameraSampler
+from suite.io.pointclouds import import_open3d
 from suite.run import Run
 from suite.schedules import Cosine, Schedule, as_schedule
 from suite.task import Optimization
@@ -49,6 +50,9 @@ class RefineMesh(Optimization):
             is colour alone.
         closeups: Shows parts of the object larger in some pictures, for detail that the prior's pictures of the whole
             are too small for; null never does.
+
+    Raises:
+        UserError: Open3D cannot be imported.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class RefineMesh(Optimization):
             raise ValueError(
                 f"refine.steps must be at least 1, got {steps}. refine=null leaves the stage out."
             )
+        import_open3d()  # measures the distance to the first stage's mesh: better refused before that stage than after
         self.surface, self.guidance, self.cameras = surface, guidance, cameras
         self.prior = prior.requires_grad_(False) if prior else None
         self.background, self.shading = background or SolidBackground(random=1.0), shading

@@ -127,6 +127,8 @@ def test_a_second_stage_by_hand():
         "mean share of views named right of the coarse mesh 1.0000, of the f"
     )
     assert "0.9000, over 3 prompts: FAIL" in verdicts_of_stages(shares)[0]
+    alike = [row(named=1.0, coarse_mesh_named=1.0)]
+    assert verdicts_of_stages(alike)[0].endswith("over 1 prompts: alike")
 
 
 def verdicts_of_stages(rows):

@@ -1,6 +1,7 @@
 """The second stage: a field becomes a mesh that is distilled further."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -50,6 +51,13 @@ def started(prior, **options) -> RefineMesh:
     made = stage(**options)
     made.start_from(field(), VolumeRenderer(samples=32), prompt=WORDS, prior=prior, products=Products())
     return made
+
+
+def test_what_it_needs_is_asked_for_before_the_first_stage(monkeypatch):
+    """Open3D cannot be imported: said when the stage is made, not when the first one is done."""
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    with pytest.raises(UserError, match="apt-get install libusb-1.0-0"):
+        stage()
 
 
 def two_stages(prior, **options) -> TextTo3D:
