@@ -48,6 +48,8 @@ class TrainNovelView(TrainDenoiser):
         widths: Channels of the denoiser's levels, coarsest last.
         width: Of the picture's tokens.
         layers: Of the picture encoder.
+        naming: After a text prior (init), the first steps, in which the picture encoder alone learns the words for
+            what it sees; without one there are no words to learn.
         pose: What the network is told of the cameras: radius_polar, or radius or polar as the public models.
         drop: How often the picture is left out, for classifier-free guidance.
         noisy: t = u^noisy for uniform u; below 1, more of the training is at strong noise.
@@ -70,10 +72,11 @@ class TrainNovelView(TrainDenoiser):
         lr: float = 8e-4,
         widths: tuple[int, ...] = (64, 128, 192),
         width: int = 192,
-        layers: int = 3,
+        layers: int = 4,
+        naming: int = 2000,
         pose: str = "radius_polar",
         drop: float = 0.1,
-        noisy: float = 0.8,
+        noisy: float = 0.5,
         ema: float = 0.999,
         half: bool = True,
         seed: int = 0,
@@ -87,11 +90,17 @@ class TrainNovelView(TrainDenoiser):
             pictures_of(pairs.batch(256 // views, seed, CODEC_BATCH).images), init=init, size=size, pose=pose,
             widths=widths, width=width, layers=layers, drop=drop, noisy=noisy, ema=ema, autocast=half, seed=seed,
         )  # fmt: skip
+        self.naming = naming if self.training.words else 0
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         strips, viewpoints = self.pool.draw(step, generator)
         pictures, targets, reference, wanted = pairs_of(strips, viewpoints, generator)
+        if step < self.naming:
+            texts = [seen.name for seen in viewpoints]
+            loss, told = self.training.naming_loss(pictures, texts, reference)
+            self.log("told", told)
+            return loss
         pose = relative_pose(self.training.pose, reference, wanted)
         return self.training.loss(pictures, targets, pose, generator)
 

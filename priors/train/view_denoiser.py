@@ -2,8 +2,9 @@
 
     v_theta([x_t, E(image)], t, W [CLIP(image), pose] + b)        with the loss of priors/train/v_loss.py
 
-Denoiser, picture encoder and projection learn together, from nothing or from a text prior's denoiser; the codec is that
-of the pocket prior. Without a picture, both inputs are zeros, which is what guidance starts from.
+Denoiser, picture encoder and projection learn together, from nothing or from a text prior's denoiser; then the encoder
+begins with the prior's words for what it sees (priors/train/picture_words.py). The codec is that of the pocket prior.
+Without a picture, both inputs are zeros, which is what guidance starts from.
 """
 
 import copy
@@ -19,16 +20,19 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from priors.checkpoints import load_components, locate, quiet
+from priors.checkpoints import locate, quiet
 from priors.codec import fit_codec
 from priors.loading.folders import projection_of, read_json
 from priors.loading.zero123 import POSES, Zero123Components
+from priors.stable_diffusion import load as load_text_prior
 from priors.train.denoiser import SCHEDULER, build_denoiser, save_half
+from priors.train.picture_words import PictureWords, directions
 from priors.train.v_loss import follow, noised, weighted_v_loss
-from priors.view_condition import image_tokens, join
+from priors.view_condition import image_tokens, join, patches
 from priors.zero123 import SHIPPED, Zero123Prior, load_parts
 from suite.diffusion.noise import NoiseSchedule
 from suite.errors import UserError
+from suite.geometry.cameras import Cameras
 from suite.rng import global_randomness, reseed
 from suite.types import Images, Latents
 
@@ -75,16 +79,25 @@ class ViewTraining(nn.Module):
         super().__init__()
         self.drop, self.noisy, self.decay, self.autocast = drop, noisy, ema, autocast
         self.schedule = NoiseSchedule.from_scheduler_config(SCHEDULER)
+        self.words: PictureWords | None = None
         with global_randomness():
             reseed(seed, 0, "view denoiser")
             if init and _is_zero123(init):
                 parts = load_parts(init, pose=pose)
                 unet, self.codec = parts.unet, parts.vae
                 encoder, projection = parts.image_encoder, parts.projection
-            else:
-                unet, self.codec = _first_denoiser(init, pictures, size, widths, width)
-                width = unet.config.cross_attention_dim
+            elif init:
+                text_prior = load_text_prior(init)
+                unet, self.codec = text_prior.unet, text_prior.vae
+                unet, width = widened(unet, 2 * unet.config.in_channels), unet.config.cross_attention_dim
                 encoder = build_image_encoder(size, width, layers)
+                projection = _passing_on(width, POSES[pose], seed)
+                self.words = PictureWords(text_prior, patches=patches(encoder), seed=seed)
+            else:
+                self.codec = fit_codec(pictures)
+                channels = self.codec.config.latent_channels
+                unet = build_denoiser(size // self.codec.config.patch, channels, width, widths)
+                unet, encoder = widened(unet, 2 * channels), build_image_encoder(size, width, layers)
                 projection = nn.Linear(width + POSES[pose], width)
         if encoder.config.image_size != size:
             raise UserError(f"{init} knows pictures of {encoder.config.image_size} pixels, not size={size}.")
@@ -94,6 +107,15 @@ class ViewTraining(nn.Module):
         parts = {"unet": unet, "image_encoder": encoder, "projection": projection}
         self.pose, self.learning = pose, nn.ModuleDict(parts).float().train().requires_grad_(True)
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
+
+    def naming_loss(
+        self, images: Images, texts: Sequence[str], cameras: Cameras
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """How far the encoder is from the words (and views) of pictures, and how many it tells from the others."""
+        device = next(self.codec.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
+            tokens = image_tokens(self.learning["image_encoder"], images.to(device))
+        return self.words.loss(tokens, texts, cameras.to(device))
 
     def loss(
         self, images: Images, targets: Images, pose: Float[Tensor, "b p"], generator: torch.Generator
@@ -181,16 +203,14 @@ def widened(unet: UNet2DConditionModel, in_channels: int) -> UNet2DConditionMode
     return unet
 
 
-def _first_denoiser(
-    init: str, pictures: Images, size: int, widths: Sequence[int], width: int
-) -> tuple[UNet2DConditionModel, nn.Module]:
-    """A denoiser with room for the picture's latent, and its codec: a text prior's, or new ones."""
-    if init:
-        parts = load_components(init)
-        return widened(parts.unet, 2 * parts.unet.config.in_channels), parts.vae
-    codec = fit_codec(pictures)
-    channels = codec.config.latent_channels
-    return widened(build_denoiser(size // codec.config.patch, channels, width, widths), 2 * channels), codec
+def _passing_on(width: int, numbers: int, seed: int) -> nn.Linear:
+    """A projection that leaves a picture's tokens as they are and adds the pose's numbers along random directions."""
+    projection = nn.Linear(width + numbers, width)
+    with torch.no_grad():
+        projection.bias.zero_()
+        projection.weight[:, :width] = torch.eye(width)
+        projection.weight[:, width:] = directions(width, numbers, seed).T
+    return projection
 
 
 def _is_zero123(init: str) -> bool:

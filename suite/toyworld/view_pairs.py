@@ -11,7 +11,7 @@ import numpy as np
 
 from suite.toyworld import characters
 from suite.toyworld.dataset import Named, orbit, random_directions, random_spec, specs_by_kind
-from suite.toyworld.objects import ObjectSpec, Surface, build, held_out
+from suite.toyworld.objects import ObjectSpec, Surface, article, build, held_out
 from suite.toyworld.render import Lights, render
 
 FOV_DEG = 49.13
@@ -29,7 +29,7 @@ class Viewpoints:
     """Where `v` views of a thing were taken from, looking at its centre.
 
     Args:
-        name: What is seen.
+        name: What is seen, in words that captions have too.
         azimuth_deg, elevation_deg, distance: `v` each; distances in longest sides.
     """
 
@@ -95,10 +95,10 @@ class ViewPairs:
         source = ("object", "real", "person")[random.choice(3, p=self.shares)]
         if source == "real":
             thing = self.real[random.integers(len(self.real))]
-            name, surface = thing.name, thing.surface
+            name, surface = f"{article(thing.name)} {thing.name}", thing.surface
         elif source == "person":
-            name = "person"
-            surface = characters.surface(characters.random_outfit(random), characters.random_pose(random))
+            outfit, pose = characters.random_outfit(random), characters.random_pose(random)
+            name, surface = characters.describe(outfit), characters.surface(outfit, pose)
         else:
             spec = self.spec(random)
             name, surface = spec.prompt, build(spec)
