@@ -30,7 +30,7 @@ from priors.loading.folders import (
 )
 from priors.loading.single_files import CONFIGURATIONS, UNET, VAE, filled, ldm_unet, ldm_vae
 from priors.loading.weights import choose, read_tensors
-from priors.view_condition import has_projection
+from priors.view_condition import PoseProjection, has_projection
 from suite.errors import UserError
 
 VISION, PROJECTION = "cond_stage_model.model.visual.", "cc_projection."
@@ -45,7 +45,7 @@ class Zero123Components:
         name: Where it came from, for messages.
         unet, vae: As Stable Diffusion's, but that the U-Net is fed two latents.
         image_encoder: A CLIPVisionModelWithProjection (one token a picture) or a CLIPVisionModel (one a patch).
-        projection: A linear layer, from a token and the pose to what the U-Net attends to.
+        projection: A linear layer, or a PoseProjection, from a token and the pose to what the U-Net attends to.
         scheduler: The scheduler's configuration.
         pose: Which numbers the pose is: one of POSES.
     """
@@ -179,12 +179,18 @@ def _vision(tensors: dict[str, Tensor], folder: Path, dtype: torch.dtype, path: 
 
 
 def _folder_projection(place: Path, variant: str | None, dtype: torch.dtype) -> nn.Linear:
-    """The linear layer of a folder, whatever its class called it: the sizes are those of the weights."""
+    """The projection of a folder, whatever its class called it: the sizes are those of the weights."""
     names = sorted(entry.name for entry in place.iterdir())
     files, _ = choose(names, variant)
     if not files:
         raise UserError(f"'{place}' has no weights. It holds: {listing(names)}. Download it again.")
-    return _linear(read_tensors(place / files[0]), "", dtype, str(place))
+    tensors = read_tensors(place / files[0])
+    own = {name.removeprefix("projection."): value.to(dtype) for name, value in tensors.items()}
+    if set(own) != {"weight", "bias", "hidden.weight", "hidden.bias", "more.weight"}:
+        return _linear(tensors, "", dtype, str(place))
+    projection = PoseProjection(*reversed(own["weight"].shape), len(own["hidden.bias"]), device="meta")
+    projection.load_state_dict(own, assign=True)
+    return projection.eval()
 
 
 def _linear(tensors: dict[str, Tensor], prefix: str, dtype: torch.dtype, place: str) -> nn.Linear:

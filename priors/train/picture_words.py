@@ -1,10 +1,12 @@
-"""What a picture encoder learns first: to say what it sees in the tokens of a text prior, and from where it sees it.
+"""What a view-conditioned prior learns first: to say in a text prior's tokens what a picture shows, from elsewhere.
 
-    token_i(picture) = T_j(words) + A phi,      phi = (sin a, cos a, sin 2a, cos 2a, sin e)
+    W [token_i(picture), pose] = T_j(words, view word) + A phi
+    phi = (sin a, cos a, sin 2a, cos 2a, sin e, d)
 
-T: the prior's text tokens, each for as many patches as it takes to use them all; a, e: azimuth and elevation of the
-picture's camera; A: fixed random directions. The prior's denoiser then knows at once what to show, and has to learn
-how a pose turns it. Without this, 1,400 steps of denoising taught colours and hardly any shape.
+T: the prior's text tokens, each for as many patches as it takes to use them all; a, e, d: azimuth, elevation and
+distance of the wanted camera; A: fixed random directions. The prior's denoiser then knows at once what to show, and
+roughly from where; it has to learn what angles mean. Without this, 1,400 steps of denoising taught colours and hardly
+any shape.
 """
 
 from collections.abc import Sequence
@@ -17,8 +19,10 @@ from torch.nn import functional as F
 from priors.stable_diffusion import StableDiffusionPrior
 from suite.geometry.cameras import Cameras
 from suite.rng import generator
+from suite.toyworld.captions import caption, view_word
 
-FEATURES, STRENGTH = 5, 0.25  # of views; their tokens' size beside that of words
+FEATURES, STRENGTH = 6, 0.25  # of views; their tokens' size beside that of words
+DISTANCE, SPREAD = 1.85, 0.35  # of toyworld's pairs of views: the middle, and to either side
 
 
 class PictureWords(nn.Module):
@@ -39,8 +43,9 @@ class PictureWords(nn.Module):
 
     @torch.no_grad()
     def forward(self, texts: Sequence[str], cameras: Cameras) -> Float[Tensor, "b l d"]:
-        """The tokens of pictures of these things from these cameras."""
-        words = self.text(list(texts))["tokens"].float()
+        """The tokens of these things, seen by these cameras."""
+        places = zip(texts, cameras.azimuth_deg.tolist(), cameras.elevation_deg.tolist())
+        words = self.text([caption(text, view_word(a, e)) for text, a, e in places])["tokens"].float()
         spread = words[:, spread_over(words.shape[1], self.patches).to(words.device)]
         tokens = torch.cat([words.mean(1, keepdim=True), spread], dim=1)
         return tokens + (view_features(cameras).to(tokens) @ self.directions)[:, None]
@@ -48,7 +53,7 @@ class PictureWords(nn.Module):
     def loss(
         self, tokens: Float[Tensor, "b l d"], texts: Sequence[str], cameras: Cameras
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Mean squared error, and the share of pictures whose tokens are nearest to their own words in the batch."""
+        """Mean squared error, and the share of things whose tokens are nearest to their own words in the batch."""
         right = self(texts, cameras)
         distances = torch.cdist(tokens.detach().float().flatten(1), right.flatten(1))
         own = distances.diagonal()
@@ -58,9 +63,10 @@ class PictureWords(nn.Module):
 
 
 def view_features(cameras: Cameras) -> Float[Tensor, "b f"]:
-    """Sines and cosines of where cameras look from."""
+    """Where cameras look from, each number about as large as 1."""
     a, e = torch.deg2rad(cameras.azimuth_deg), torch.deg2rad(cameras.elevation_deg)
-    return torch.stack([a.sin(), a.cos(), (2 * a).sin(), (2 * a).cos(), e.sin()], dim=-1)
+    away = (cameras.distance - DISTANCE) / SPREAD
+    return torch.stack([a.sin(), a.cos(), (2 * a).sin(), (2 * a).cos(), e.sin(), away], dim=-1)
 
 
 def spread_over(words: int, patches: int) -> Int[Tensor, " p"]:

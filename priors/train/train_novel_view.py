@@ -48,8 +48,8 @@ class TrainNovelView(TrainDenoiser):
         widths: Channels of the denoiser's levels, coarsest last.
         width: Of the picture's tokens.
         layers: Of the picture encoder.
-        naming: After a text prior (init), the first steps, in which the picture encoder alone learns the words for
-            what it sees; without one there are no words to learn.
+        naming: After a text prior (init), the first steps, in which picture encoder and projection alone learn the
+            words for the wanted view; without one there are no words to learn.
         pose: What the network is told of the cameras: radius_polar, or radius or polar as the public models.
         drop: How often the picture is left out, for classifier-free guidance.
         noisy: t = u^noisy for uniform u; below 1, more of the training is at strong noise.
@@ -96,12 +96,12 @@ class TrainNovelView(TrainDenoiser):
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         strips, viewpoints = self.pool.draw(step, generator)
         pictures, targets, reference, wanted = pairs_of(strips, viewpoints, generator)
+        pose = relative_pose(self.training.pose, reference, wanted)
         if step < self.naming:
             texts = [seen.name for seen in viewpoints]
-            loss, told = self.training.naming_loss(pictures, texts, reference)
+            loss, told = self.training.naming_loss(pictures, texts, pose, wanted)
             self.log("told", told)
             return loss
-        pose = relative_pose(self.training.pose, reference, wanted)
         return self.training.loss(pictures, targets, pose, generator)
 
     def preview(self, step: int, run: Run) -> None:

@@ -2,9 +2,9 @@
 
     v_theta([x_t, E(image)], t, W [CLIP(image), pose] + b)        with the loss of priors/train/v_loss.py
 
-Denoiser, picture encoder and projection learn together, from nothing or from a text prior's denoiser; then the encoder
-begins with the prior's words for what it sees (priors/train/picture_words.py). The codec is that of the pocket prior.
-Without a picture, both inputs are zeros, which is what guidance starts from.
+Denoiser, picture encoder and projection learn together, from nothing or from a text prior's denoiser; then encoder
+and projection begin with the prior's words for what is to be seen (priors/train/picture_words.py). The codec is that of
+the pocket prior. Without a picture, both inputs are zeros, which is what guidance starts from.
 """
 
 import copy
@@ -26,9 +26,9 @@ from priors.loading.folders import projection_of, read_json
 from priors.loading.zero123 import POSES, Zero123Components
 from priors.stable_diffusion import load as load_text_prior
 from priors.train.denoiser import SCHEDULER, build_denoiser, save_half
-from priors.train.picture_words import PictureWords, directions
+from priors.train.picture_words import PictureWords
 from priors.train.v_loss import follow, noised, weighted_v_loss
-from priors.view_condition import image_tokens, join, patches
+from priors.view_condition import PoseProjection, image_tokens, join, patches
 from priors.zero123 import SHIPPED, Zero123Prior, load_parts
 from suite.diffusion.noise import NoiseSchedule
 from suite.errors import UserError
@@ -91,7 +91,7 @@ class ViewTraining(nn.Module):
                 unet, self.codec = text_prior.unet, text_prior.vae
                 unet, width = widened(unet, 2 * unet.config.in_channels), unet.config.cross_attention_dim
                 encoder = build_image_encoder(size, width, layers)
-                projection = _passing_on(width, POSES[pose], seed)
+                projection = _passing_on(width, POSES[pose])
                 self.words = PictureWords(text_prior, patches=patches(encoder), seed=seed)
             else:
                 self.codec = fit_codec(pictures)
@@ -109,13 +109,18 @@ class ViewTraining(nn.Module):
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
 
     def naming_loss(
-        self, images: Images, texts: Sequence[str], cameras: Cameras
+        self, images: Images, texts: Sequence[str], pose: Float[Tensor, "b p"], wanted: Cameras
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """How far the encoder is from the words (and views) of pictures, and how many it tells from the others."""
+        """How far pictures and poses are from the words for the wanted views, and how many are told from the others."""
         device = next(self.codec.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
-            tokens = image_tokens(self.learning["image_encoder"], images.to(device))
-        return self.words.loss(tokens, texts, cameras.to(device))
+        return self.words.loss(self.tokens(images.to(device), pose.to(device)), texts, wanted.to(device))
+
+    def tokens(self, images: Images, pose: Float[Tensor, "b p"]) -> Float[Tensor, "b l d"]:
+        """What the denoiser is told of pictures, and of how the camera moves."""
+        with torch.autocast(pose.device.type, torch.bfloat16, enabled=self.autocast):
+            return join(
+                self.learning["projection"], image_tokens(self.learning["image_encoder"], images), pose
+            )
 
     def loss(
         self, images: Images, targets: Images, pose: Float[Tensor, "b p"], generator: torch.Generator
@@ -132,8 +137,7 @@ class ViewTraining(nn.Module):
         keep = (torch.rand(len(images), generator=generator) >= self.drop).float().to(device)[:, None, None]
         both = torch.cat([noise.x_t, self._latents(images) * keep[..., None]], dim=1)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
-            tokens = image_tokens(self.learning["image_encoder"], images)
-            tokens = join(self.learning["projection"], tokens, pose) * keep
+            tokens = self.tokens(images, pose) * keep
             v = self.learning["unet"](both, self.schedule.model_time(noise.t), tokens).sample
         return weighted_v_loss(v, noise)
 
@@ -164,6 +168,8 @@ class ViewTraining(nn.Module):
         projection = self.average["projection"]
         linear = {f"projection.{n}": x.half().contiguous() for n, x in projection.state_dict().items()}
         sizes = {"in_channel": projection.in_features, "out_channel": projection.out_features}
+        if isinstance(projection, PoseProjection):
+            sizes["hidden"] = projection.hidden.out_features
         for folder in ("cc_projection", "scheduler"):
             (directory / folder).mkdir(parents=True, exist_ok=True)
         save_file(linear, directory / "cc_projection" / "diffusion_pytorch_model.safetensors")
@@ -203,13 +209,12 @@ def widened(unet: UNet2DConditionModel, in_channels: int) -> UNet2DConditionMode
     return unet
 
 
-def _passing_on(width: int, numbers: int, seed: int) -> nn.Linear:
-    """A projection that leaves a picture's tokens as they are and adds the pose's numbers along random directions."""
-    projection = nn.Linear(width + numbers, width)
+def _passing_on(width: int, numbers: int) -> PoseProjection:
+    """A projection that leaves a picture's tokens as they are, whatever the pose, until it has learnt more."""
+    projection = PoseProjection(width + numbers, width, 2 * width)
     with torch.no_grad():
         projection.bias.zero_()
-        projection.weight[:, :width] = torch.eye(width)
-        projection.weight[:, width:] = directions(width, numbers, seed).T
+        projection.weight.copy_(torch.eye(width, width + numbers))
     return projection
 
 
