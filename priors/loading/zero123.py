@@ -12,6 +12,7 @@ Nothing in a checkpoint of Zero123's authors says with which fourth number of th
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,11 @@ from priors.loading.folders import (
 from priors.loading.single_files import CONFIGURATIONS, UNET, VAE, filled, ldm_unet, ldm_vae
 from priors.loading.weights import choose, read_tensors
 from priors.view_condition import PoseProjection, has_projection
+from priors.view_volume import ViewVolume
 from suite.errors import UserError
 
 VISION, PROJECTION = "cond_stage_model.model.visual.", "cc_projection."
+VOLUME = "view_volume"  # a folder that only `suite train_novel_view volume=` writes
 POSES = {"radius": 4, "polar": 4, "radius_polar": 5}  # how many numbers; see priors.zero123.relative_pose
 
 
@@ -115,6 +118,24 @@ def load_zero123_folder(
         projection=_folder_projection(folder / projection, variant, dtype),
         scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
         pose=pose_of(pose, index.get("pose"), name),
+    )
+
+
+def load_view_volume(folder: str | Path) -> tuple[nn.Module, nn.Module | None]:
+    """The picture encoder and the volume's decoder of a folder; None where it has no decoder.
+
+    Raises:
+        UserError: There is no such folder, or it has no picture encoder.
+    """
+    folder = Path(folder).expanduser()
+    if not (folder / "image_encoder").is_dir():
+        raise UserError(f"'{folder}' has no folder image_encoder/. Give one that suite train_view_volume made.")
+    encoder = read_json(folder / "image_encoder" / "config.json")["architectures"][0]
+    load = partial(load_network, variant=None, dtype=torch.float32)
+    volume = folder / VOLUME
+    return (
+        load(folder / "image_encoder", class_of("transformers", encoder)),
+        load(volume, ViewVolume) if volume.is_dir() else None,
     )
 
 

@@ -1,0 +1,200 @@
+"""`suite train_view_volume`: from one picture of a thing, the volume whose views from elsewhere are the true ones.
+
+views of things (rendered on the fly) -> a picture and its other views -> encoder, decoder -> view_volume/
+"""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from priors.loading.zero123 import load_view_volume
+from priors.train.base import CODEC_BATCH, TrainDenoiser, check_sizes
+from priors.train.denoiser import save_half
+from priors.train.train_novel_view import PREVIEWED, pictures_of
+from priors.train.v_loss import follow
+from priors.train.view_denoiser import PATCH, build_image_encoder
+from priors.view_condition import image_tokens
+from priors.view_volume import ViewVolume
+from suite.geometry.cameras import Cameras
+from suite.geometry.frustum_volumes import SAMPLES, Volumes, render_volumes
+from suite.io.images import contact_sheet, write_image
+from suite.metrics.images import psnr, ssim
+from suite.rng import generator, global_randomness, reseed
+from suite.run import Run
+from suite.toyworld.dataset import real_surfaces
+from suite.toyworld.pool import Pool
+from suite.toyworld.view_pairs import FOV_DEG, ViewPairs, Viewpoints
+from suite.types import Images
+
+
+class VolumeTraining(nn.Module):
+    """What learns: a picture encoder and the decoder of its volume.
+
+    Args:
+        init: The folder of an earlier training, `view_volume/` and `image_encoder/`, or of a Zero123 whose encoder
+            to begin with; empty starts from nothing.
+        size: Height and width of the pictures in pixels.
+        width, layers: Of the picture encoder.
+        ema: Decay of the moving average.
+        autocast: Whether matrix products run in bfloat16.
+        seed: Of the first weights.
+    """
+
+    evolving = True  # the moving average needs no gradient, but belongs to the state
+
+    def __init__(
+        self,
+        *,
+        init: str = "",
+        size: int = 64,
+        width: int = 192,
+        layers: int = 4,
+        ema: float = 0.999,
+        autocast: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.decay, self.autocast = ema, autocast
+        with global_randomness():
+            reseed(seed, 0, "view volume")
+            encoder, volume = load_view_volume(init) if init else (None, None)
+            encoder = encoder or build_image_encoder(size, width, layers)
+            volume = volume or ViewVolume(size, size // 2, encoder.config.hidden_size, PATCH)
+        encoder.set_attn_implementation("eager")
+        parts = {"image_encoder": encoder, "view_volume": volume}
+        self.learning = nn.ModuleDict(parts).float().train().requires_grad_(True)
+        self.learning.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
+
+    def volumes(self, images: Images, reference: Cameras, *, average: bool = False) -> Volumes:
+        """Of pictures, by what learns or by its average."""
+        parts = self.average if average else self.learning
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast and not average):
+            return parts["view_volume"](images, image_tokens(parts["image_encoder"], images), reference)
+
+    def update_average(self, step: int) -> None:
+        """Move the average towards what was learnt; quickly at first."""
+        follow(self.average, self.learning, step, decay=self.decay)
+
+    def save(self, directory: Path) -> None:
+        """Write the average in half precision: `view_volume/` and `image_encoder/`."""
+        for name, part in self.average.items():
+            save_half(part, directory / name)
+
+
+class TrainViewVolume(TrainDenoiser):
+    """Trains the volume of `train_novel_view volume=`: PSNR is what it learns, shapes are what comes of it.
+
+    Args:
+        objects: A folder of meshes to learn too, as `suite prepare_objects` makes; empty for none.
+        init: A folder to go on from, or a Zero123 whose picture encoder to begin with.
+        size: Height and width of the pictures in pixels.
+        batch: Things in a step.
+        views: Views of each: one is given, all are compared.
+        rays: Of each view in a step.
+        reuse: Steps for which a new batch of things is rendered once.
+        pool: Rendered batches that are kept to draw from.
+        steps: Number of steps.
+        lr: Learning rate after the first 500 steps and before the last fifth, in which it falls to nothing.
+        width: Of the picture's tokens.
+        layers: Of the picture encoder.
+        ema: Decay of the moving average that is saved.
+        half: Whether matrix products run in bfloat16.
+        seed: Of weights, pictures and rays.
+    """
+
+    def __init__(
+        self,
+        *,
+        objects: str = "",
+        init: str = "",
+        size: int = 64,
+        batch: int = 32,
+        views: int = 4,
+        rays: int = 768,
+        reuse: int = 4,
+        pool: int = 64,
+        steps: int = 20_000,
+        lr: float = 1e-3,
+        width: int = 192,
+        layers: int = 4,
+        ema: float = 0.999,
+        half: bool = True,
+        seed: int = 0,
+    ) -> None:
+        check_sizes(size=size, lr=lr, noisy=1.0, batch=batch, rays=rays, reuse=reuse, pool=pool, steps=steps)
+        self.steps, self.lr, self.seed, self.size, self.rays = steps, lr, seed, size, rays
+        pairs = ViewPairs(real=real_surfaces(objects) if objects else [], size=size, views=views)
+        self.training = VolumeTraining(
+            init=init, size=size, width=width, layers=layers, ema=ema, autocast=half, seed=seed
+        )
+        self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
+
+    def loss(self, step: int, generator: torch.Generator) -> Tensor:
+        device = next(self.training.parameters()).device
+        strips, viewpoints = self.pool.draw(step, generator)
+        views, cameras = mirrored(*views_of(strips, viewpoints), generator)
+        views, cameras = views.to(device), [camera.to(device) for camera in cameras]
+        volumes = self.training.volumes(views[:, 0], cameras[0])
+        errors = []
+        for number, camera in enumerate(cameras):
+            pixels, jitter = (torch.rand(len(views), self.rays, generator=generator) for _ in range(2))
+            pixels, jitter = (pixels * self.size**2).long().to(device), jitter.to(device)
+            made = render_volumes(volumes, cameras[0], camera, pixels=pixels.float(), jitter=jitter)
+            true = views[:, number].flatten(2).gather(2, pixels[:, None].expand(-1, 3, -1))
+            errors.append((made - true).square().mean())
+        self.log("elsewhere", torch.stack(errors[1:]).mean().detach())
+        return torch.stack(errors).mean()
+
+    def preview(self, step: int, run: Run) -> None:
+        """Picture, volume's view and truth; PSNR and SSIM of held-out things in the log."""
+        rows = []
+        for split in PREVIEWED:
+            batch = ViewPairs(size=self.size, views=2, split=split).batch(16, self.seed, CODEC_BATCH + 1)
+            views, cameras = views_of(pictures_of(batch.images), batch.labels)
+            device = next(self.training.parameters()).device
+            given, reference, wanted = views[:, 0].to(device), cameras[0].to(device), cameras[1].to(device)
+            with torch.no_grad():
+                volumes = self.training.volumes(given, reference, average=True)
+                made = render_volumes(volumes, reference, wanted).clamp(0, 1).cpu()
+            true = views[:, 1]
+            run.log.info(
+                f"{split}: PSNR {float(psnr(made, true).mean()):.2f} dB, SSIM {float(ssim(made, true).mean()):.3f}"
+            )
+            rows += [image for trio in zip(views[:4, 0], made[:4], true[:4]) for image in trio]
+        labels = ["given", "volume", "true"] * (len(rows) // 3)
+        path = run.path("images", f"volumes_{step:06d}.png")
+        write_image(path, contact_sheet(torch.stack(rows), columns=12, labels=labels))
+
+    def finish(self, run: Run) -> dict[str, float]:
+        directory = run.path("volume", "image_encoder").parent
+        self.training.save(directory)
+        return {"volume_megabytes": sum(path.stat().st_size for path in directory.rglob("*.*")) / 1e6}
+
+
+def views_of(
+    strips: Float[Tensor, "b 3 h vw"], viewpoints: Sequence[Viewpoints]
+) -> tuple[Float[Tensor, "b v 3 h w"], list[Cameras]]:
+    """The views of each thing, and for each of the `v` the cameras of all things."""
+    views, size = len(viewpoints[0].distance), strips.shape[2]
+    places = torch.tensor([[v.azimuth_deg, v.elevation_deg, v.distance] for v in viewpoints])  # b 3 v
+    cameras = [Cameras.orbit(*places[..., k].unbind(1), FOV_DEG, height=size, width=size) for k in range(views)]
+    return strips.unflatten(3, (views, size)).movedim(3, 1), cameras
+
+
+def mirrored(
+    views: Float[Tensor, "b v 3 h w"], cameras: Sequence[Cameras], generator: torch.Generator
+) -> tuple[Float[Tensor, "b v 3 h w"], list[Cameras]]:
+    """Every other thing, by chance, in a mirror: left is right, and azimuths are negative."""
+    turn = torch.rand(len(views), generator=generator) < 0.5
+    views = torch.where(turn[:, None, None, None, None], views.flip(-1), views)
+    size = views.shape[-1]
+    sign = torch.where(turn, -1.0, 1.0)
+    return views, [
+        Cameras.orbit(sign * c.azimuth_deg, c.elevation_deg, c.distance, FOV_DEG, height=size, width=size)
+        for c in cameras
+    ]

@@ -1,0 +1,103 @@
+"""What a picture tells of a thing's shape and colour: a volume in the frustum of its camera, to be seen from elsewhere.
+
+    volume = decoder(CLIP patches, pixels, camera)        v = (density, picture's RGB + change), see
+                                                          `suite.geometry.frustum_volumes`
+
+A denoiser that is shown the volume's view from the wanted camera need not learn how things turn, only what is likely
+where the picture does not tell (GeNVS, Chan et al. 2023, arXiv:2304.02602). Trained by `suite train_view_volume`.
+"""
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.models.resnet import ResnetBlock2D
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from suite.geometry.cameras import Cameras
+from suite.geometry.frustum_volumes import Volumes, render_volumes
+from suite.types import Images
+
+EMPTY = -4.0  # raw density at the start: a ray is stopped half the time
+GROUPS = 16
+
+
+class ViewVolume(ModelMixin, ConfigMixin):
+    """Decoder from a picture and its encoder's patches to a volume.
+
+    Args:
+        size: Height and width of pictures in pixels.
+        grid: Voxels a side, and layers; half or a quarter of size.
+        tokens: Width of the encoder's tokens.
+        patch: Side of its patches in pixels.
+        channels: At the grid's resolution, at half of it, and at the patches'.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        size: int = 64,
+        grid: int = 32,
+        tokens: int = 192,
+        patch: int = 8,
+        channels: tuple[int, int, int] = (64, 96, 160),
+    ) -> None:
+        super().__init__()
+        if size // patch * 4 != grid or size % grid:
+            raise ValueError(f"grid must be four times the patches a side, {size // patch}, got {grid}.")
+        fine, middle, coarse = channels
+        camera = 2 * fine
+        self.camera = nn.Sequential(nn.Linear(3, camera), nn.SiLU(), nn.Linear(camera, camera))
+        self.pixels = nn.Conv2d(3 * (size // grid) ** 2, fine, 3, padding=1)
+        self.smaller = nn.Conv2d(fine, middle, 3, stride=2, padding=1)
+
+        def block(inputs: int, outputs: int) -> ResnetBlock2D:
+            return ResnetBlock2D(
+                in_channels=inputs, out_channels=outputs, temb_channels=camera, groups=GROUPS
+            )
+
+        self.before = block(fine, fine)
+        self.coarse = nn.ModuleList([block(tokens, coarse), block(coarse, coarse)])
+        self.middle = nn.ModuleList([block(coarse + middle, middle), block(middle, middle)])
+        self.fine = nn.ModuleList([block(middle + fine, fine), block(fine, fine)])
+        self.norm = nn.GroupNorm(GROUPS, fine)
+        self.conv_out = nn.Conv2d(fine, 4 * grid, 1)
+        with torch.no_grad():
+            self.conv_out.weight[:].mul_(0.3)
+            self.conv_out.bias.zero_()
+            self.conv_out.bias[:grid] = EMPTY
+
+    def forward(
+        self, images: Images, tokens: Float[Tensor, "b l k"], reference: Cameras
+    ) -> Volumes:
+        """Volumes of pictures.
+
+        Args:
+            images: RGB in [0, 1], of the configured size.
+            tokens: What the picture's encoder says: one for the whole, then one a patch.
+            reference: The cameras that took them.
+        """
+        grid, side = self.config.grid, self.config.size // self.config.patch
+        elevation = torch.deg2rad(reference.elevation_deg)
+        told = torch.stack([elevation.sin(), elevation.cos(), reference.distance - 1.8], dim=1)
+        camera = self.camera(told.to(images.dtype))
+        fine = self.pixels(F.pixel_unshuffle(2 * images - 1, self.config.size // grid))
+        fine = self.before(fine, camera)
+        middle = self.smaller(fine)
+        x = tokens[:, 1:].movedim(1, 2).unflatten(2, (side, side)).to(images.dtype)
+        for block in self.coarse:
+            x = block(x, camera)
+        for blocks, beside in ((self.middle, middle), (self.fine, fine)):
+            x = torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), beside], dim=1)
+            for block in blocks:
+                x = block(x, camera)
+        x = self.conv_out(F.silu(self.norm(x))).float().unflatten(1, (4, grid))
+        seen = F.avg_pool2d(images, self.config.size // grid)[:, :, None]
+        return torch.cat([x[:, :1], x[:, 1:] + seen], dim=1).permute(0, 2, 3, 4, 1).contiguous()
+
+    def show(
+        self, images: Images, tokens: Float[Tensor, "b l k"], reference: Cameras, wanted: Cameras
+    ) -> Images:
+        """The pictures' things from the wanted cameras, on white, in [0, 1]."""
+        return render_volumes(self(images, tokens, reference), reference, wanted).clamp(0, 1)

@@ -1,0 +1,104 @@
+"""Density and colour on a grid in a camera's frustum, and views of it from other cameras.
+
+    depth of layer k     d - r + (k + 1/2) 2 r / D        d: distance of the camera from the origin, r: REACH
+    sigma(p)             OPACITY softplus(v_0(p))         v: the four numbers of a voxel, trilinear between centres
+    pixel                sum_i T_i (1 - e^(-sigma_i s)) v_rgb(p_i) + T_S white,   T_i = exp(-s sum_(j<i) sigma_j)
+
+A voxel lies behind the pixel whose column it is in, so that what a picture shows at a pixel is told along that pixel's
+ray, as in pixelNeRF (Yu et al. 2021, arXiv:2012.02190). Outside the grid there is nothing. `march_torch` is the sum in
+torch, for any device; on a CPU `suite.geometry.frustum_volumes_numba` computes the same.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from suite.geometry.cameras import Cameras
+from suite.types import Images
+
+REACH = 0.75  # layers and samples lie this far before and behind the origin; objects have a longest side of 1
+OPACITY = 30.0  # density is in units of one over the longest side
+SAMPLES = 48
+
+Volumes = Float[Tensor, "b d h w 4"]
+
+
+def render_volumes(
+    volumes: Volumes,
+    reference: Cameras,
+    wanted: Cameras,
+    *,
+    samples: int = SAMPLES,
+    pixels: Float[Tensor, "b r"] | None = None,
+    jitter: Float[Tensor, "b r"] | None = None,
+) -> Float[Tensor, "b 3 r"] | Images:
+    """Views of volumes on white; differentiable in the volumes.
+
+    Args:
+        volumes: Raw density, then RGB; layers from near to far, rows downwards, of the reference's pixels.
+        reference: The cameras in whose frustums they lie.
+        wanted: As many cameras as volumes; their size is the views'.
+        samples: Along a ray.
+        pixels: Which pixels of each view (row times width plus column); all where it is missing.
+        jitter: In [0, 1), where between its ends a step is sampled, 0.5 where it is missing.
+
+    Returns:
+        `b 3 h w`, or `b 3 r` of the pixels asked for.
+
+    Raises:
+        ValueError: The numbers of volumes and cameras differ.
+    """
+    if not len(volumes) == len(reference) == len(wanted):
+        counts = (len(volumes), len(reference), len(wanted))
+        raise ValueError("render_volumes needs a reference and a wanted camera a volume, got %d, %d, %d." % counts)
+    rays = wanted.rays()
+    origins, directions = rays.origins.flatten(1, 2), rays.directions.flatten(1, 2)
+    if pixels is not None:
+        which = pixels.long()[..., None].expand(-1, -1, 3)
+        origins, directions = origins.gather(1, which), directions.gather(1, which)
+    near = -(origins * directions).sum(-1) - REACH
+    camera = reference.camera_from_world
+    origins = torch.einsum("bij,brj->bri", camera[:, :3, :3], origins) + camera[:, None, :3, 3]
+    directions = torch.einsum("bij,brj->bri", camera[:, :3, :3], directions)
+    half = reference.height / (2 * reference.focal_px)
+    lens = torch.stack([1 / half, reference.distance], dim=1)
+    jitter = torch.full_like(near, 0.5) if jitter is None else jitter
+    if volumes.device.type == "cpu":
+        from suite.geometry.frustum_volumes_numba import march_numba as march
+    else:
+        march = march_torch
+    colors = march(volumes, origins, directions, near, jitter, lens, samples).movedim(-1, 1)
+    return colors if pixels is not None else colors.unflatten(2, (wanted.height, wanted.width))
+
+
+def march_torch(
+    volumes: Volumes,
+    origins: Float[Tensor, "b r 3"],
+    directions: Float[Tensor, "b r 3"],
+    near: Float[Tensor, "b r"],
+    jitter: Float[Tensor, "b r"],
+    lens: Float[Tensor, "b 2"],
+    samples: int,
+) -> Float[Tensor, "b r 3"]:
+    """Colours of rays in the reference cameras' spaces.
+
+    Args:
+        near: Distance of the first step's beginning.
+        lens: One over the tangent of half the field of view, and the camera's distance.
+    """
+    step = 2 * REACH / samples
+    along = near[..., None] + (torch.arange(samples, device=near.device) + jitter[..., None]) * step
+    p = origins[:, :, None] + along[..., None] * directions[:, :, None]  # b r s 3
+    depth = -p[..., 2]
+    scale = (lens[:, 0, None, None] / depth.clamp_min(1e-6))[..., None]
+    layer = (depth - lens[:, 1, None, None]) / REACH
+    place = torch.cat([p[..., :1] * scale, -p[..., 1:2] * scale, layer[..., None]], dim=-1)
+    inside = (place.abs() < 1).all(-1) & (depth > 1e-6)
+    found = F.grid_sample(
+        volumes.movedim(-1, 1), place[:, None], align_corners=False, padding_mode="border"
+    )[:, :, 0]  # fmt: skip
+    density = OPACITY * F.softplus(found[:, 0]) * inside
+    passed = torch.exp(-step * density.cumsum(-1))
+    before = torch.cat([torch.ones_like(passed[..., :1]), passed[..., :-1]], dim=-1)
+    return torch.einsum("brs,bcrs->brc", before - passed, found[:, 1:]) + passed[..., -1:]
