@@ -7,6 +7,8 @@ A denoiser that is shown the volume's view from the wanted camera need not learn
 where the picture does not tell (GeNVS, Chan et al. 2023, arXiv:2304.02602). Trained by `suite train_view_volume`.
 """
 
+from collections.abc import Sequence
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from suite.geometry.cameras import Cameras
-from suite.geometry.frustum_volumes import Volumes, render_volumes
+from suite.geometry.frustum_volumes import Volumes
 from suite.types import Images
 
 EMPTY = -4.0  # raw density at the start: a ray is stopped half the time
@@ -41,7 +43,7 @@ class ViewVolume(ModelMixin, ConfigMixin):
         grid: int = 32,
         tokens: int = 192,
         patch: int = 8,
-        channels: tuple[int, int, int] = (64, 96, 160),
+        channels: Sequence[int] = (64, 96, 160),
     ) -> None:
         super().__init__()
         if size // patch * 4 != grid or size % grid:
@@ -96,8 +98,9 @@ class ViewVolume(ModelMixin, ConfigMixin):
         seen = F.avg_pool2d(images, self.config.size // grid)[:, :, None]
         return torch.cat([x[:, :1], x[:, 1:] + seen], dim=1).permute(0, 2, 3, 4, 1).contiguous()
 
-    def show(
-        self, images: Images, tokens: Float[Tensor, "b l k"], reference: Cameras, wanted: Cameras
-    ) -> Images:
-        """The pictures' things from the wanted cameras, on white, in [0, 1]."""
-        return render_volumes(self(images, tokens, reference), reference, wanted).clamp(0, 1)
+    def of(self, images: Images, tokens: Float[Tensor, "b l k"], reference: Cameras) -> Volumes:
+        """The same of pictures of any size, in this network's precision."""
+        side = (self.config.size, self.config.size)
+        if images.shape[-2:] != side:
+            images = F.interpolate(images, side, mode="bilinear", antialias=True)
+        return self(images.to(self.dtype), tokens, reference)

@@ -6,6 +6,9 @@
     E       the autoencoder's mode, *not* multiplied by its scaling factor, unlike x_0
     pose    of the wanted view relative to the picture's: see `priors.view_condition`
 
+A prior with a volume (pocket_zero123) lays E(2 view - 1) beside x_t, the view of the picture's volume from the wanted
+camera (`priors.view_volume`), in place of the picture itself.
+
 Guidance starts from a zero token (after the projection) and a zero latent, as the authors sample. Their training fed
 W [0, pose] + b instead: a mismatch of the originals that is kept here, because their results come with it.
 """
@@ -28,6 +31,7 @@ from priors.view_prior import ViewPrior
 from suite.diffusion.noise import NoiseSchedule
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
+from suite.geometry.frustum_volumes import Volumes, render_volumes
 from suite.types import Images, Latents, Times
 
 FOV_DEG = 49.13  # a lens of 35 mm before a sensor of 32 mm: 2 atan(16 / 35)
@@ -61,6 +65,7 @@ class Zero123Prior(ViewPrior):
         self.name, self.pose = components.name, components.pose
         self.unet, self.vae = components.unet, components.vae
         self.image_encoder, self.projection = components.image_encoder, components.projection
+        self.volume = components.volume
         self.schedule = NoiseSchedule.from_scheduler_config(components.scheduler)
         self.kind = KINDS[components.scheduler.get("prediction_type", "epsilon")]
         self.latent_channels = self.vae.config.latent_channels
@@ -74,7 +79,7 @@ class Zero123Prior(ViewPrior):
             )
         self.camera_contract = CameraContract(fov_deg=(FOV_DEG, FOV_DEG), distance=DISTANCE)
         self.guidance_scale, self.half_on_gpu = guidance_scale, half_on_gpu
-        self._looked: tuple[Tensor, Latents] | None = None
+        self._looked: tuple[Tensor, Latents | Volumes] | None = None
         self.requires_grad_(False).eval()
 
     def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> "Zero123Prior":
@@ -111,36 +116,53 @@ class Zero123Prior(ViewPrior):
     def condition_of(
         self, texts: Sequence[str], cameras: Cameras, image: Images | None, reference: Cameras | None
     ) -> Condition:
-        """The picture's tokens with each camera's pose, and its latent. It does not read the texts.
+        """The picture's tokens with each camera's pose, and what is laid beside x_t. It does not read the texts.
 
         Raises:
             ValueError: There are several pictures, but not one a camera.
         """
         if image is None:
-            self._looked = self._looked or self.look(self._shown[0])
-            (tokens, latents), reference = self._looked, self._shown[1]
+            self._looked = self._looked or self.look(*self._shown)
+            (tokens, beside), reference = self._looked, self._shown[1]
         else:
             self.camera_contract.check(reference)
-            tokens, latents = self.look(image)
+            tokens, beside = self.look(image, reference)
         n = len(cameras)
         if len(reference) not in (1, n):
             raise ValueError(
                 f"embed takes one picture or one a camera, got {len(reference)} for {n} cameras."
             )
         pose = relative_pose(self.pose, reference, cameras).to(self.device)
+        beside = beside.expand(n, *beside.shape[1:])
         found = {
             "tokens": join(self.projection, tokens.expand(n, -1, -1), pose),
-            "latents": latents.expand(n, -1, -1, -1),
+            "latents": self._seen(beside, reference, cameras) if self.volume else beside,
         }
         nothing = Condition({name: torch.zeros_like(tensor) for name, tensor in found.items()})
         return Condition(found, nothing, empty=nothing)
 
     @torch.no_grad()
-    def look(self, image: Images) -> tuple[Float[Tensor, "b l d"], Latents]:
-        """A picture's tokens before the projection, and the latent that is laid beside x_t."""
+    def look(
+        self, image: Images, reference: Cameras
+    ) -> tuple[Float[Tensor, "b l d"], Latents | Volumes]:
+        """A picture's tokens before the projection, and its latent, or its volume where the prior has one."""
         image = self._resized(image.to(self.device))
-        latents = self.vae.encode((2 * image - 1).to(self.vae.dtype)).latent_dist.mode().float()
-        return image_tokens(self.image_encoder, image), latents
+        tokens = image_tokens(self.image_encoder, image)
+        if self.volume:
+            return tokens, self.volume.of(image, tokens, reference.to(self.device))
+        return tokens, self._latents(image)
+
+    @torch.no_grad()
+    def _seen(self, volumes: Volumes, reference: Cameras, wanted: Cameras) -> Latents:
+        """Latents of the volumes' views."""
+        one_each = torch.arange(len(volumes)) if len(reference) > 1 else torch.zeros(len(volumes)).long()
+        wanted = wanted.resized(self.resolution, self.resolution).to(self.device)
+        views = render_volumes(volumes, reference[one_each].to(self.device), wanted)
+        return self._latents(views.clamp(0, 1))
+
+    def _latents(self, images: Images) -> Latents:
+        """As the U-Net is given them: not scaled."""
+        return self.vae.encode((2 * images - 1).to(self.vae.dtype)).latent_dist.mode().float()
 
     def encode_text(self, texts: Sequence[str]) -> Condition:
         """Zeros for "".
@@ -165,8 +187,7 @@ class Zero123Prior(ViewPrior):
 
     def encode(self, images: Images) -> Latents:
         """Images to latents, differentiable in the images: the posterior's mode, scaled."""
-        z = self.vae.encode((2 * self._resized(images) - 1).to(self.vae.dtype)).latent_dist.mode()
-        return z.float() * self.vae.config.scaling_factor
+        return self._latents(self._resized(images)) * self.vae.config.scaling_factor
 
     def decode(self, latents: Latents) -> Images:
         """Latents to images in [0, 1]."""

@@ -1,7 +1,8 @@
 """Zero123 checkpoints: folders in diffusers' layout and the original single files; loaded completely or refused.
 
     folder         unet/, vae/, image_encoder/, scheduler/ and cc_projection/ (of diffusers' community pipeline) or
-                   clip_camera_projection/ (of threestudio's and DreamGaussian's conversions)
+                   clip_camera_projection/ (of threestudio's and DreamGaussian's conversions); and, of
+                   `suite train_novel_view volume=`, view_volume/
     single file    105000.ckpt, zero123-xl.ckpt, stable_zero123.ckpt, in the names of the CompVis code:
                        model.diffusion_model.*            U-Net; model_ema.*, its moving average, is preferred
                        first_stage_model.*                autoencoder
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from priors.checkpoints import quiet
 from priors.loading.clip_vision import convert_open_ai_vision
 from priors.loading.folders import (
     PARTS_ZERO123,
@@ -51,6 +53,7 @@ class Zero123Components:
         projection: A linear layer, or a PoseProjection, from a token and the pose to what the U-Net attends to.
         scheduler: The scheduler's configuration.
         pose: Which numbers the pose is: one of POSES.
+        volume: What makes a volume of the picture, whose view is laid beside x_t; else the picture itself is.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Zero123Components:
     projection: nn.Linear
     scheduler: dict[str, Any]
     pose: str
+    volume: ViewVolume | None = None
 
 
 def check_fit(components: Zero123Components) -> None:
@@ -118,6 +122,9 @@ def load_zero123_folder(
         projection=_folder_projection(folder / projection, variant, dtype),
         scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
         pose=pose_of(pose, index.get("pose"), name),
+        volume=load_network(folder / VOLUME, ViewVolume, variant=variant, dtype=dtype)
+        if (folder / VOLUME).is_dir()
+        else None,
     )
 
 
@@ -133,10 +140,11 @@ def load_view_volume(folder: str | Path) -> tuple[nn.Module, nn.Module | None]:
     encoder = read_json(folder / "image_encoder" / "config.json")["architectures"][0]
     load = partial(load_network, variant=None, dtype=torch.float32)
     volume = folder / VOLUME
-    return (
-        load(folder / "image_encoder", class_of("transformers", encoder)),
-        load(volume, ViewVolume) if volume.is_dir() else None,
-    )
+    with quiet():
+        return (
+            load(folder / "image_encoder", class_of("transformers", encoder)),
+            load(volume, ViewVolume) if volume.is_dir() else None,
+        )
 
 
 def load_zero123_file(

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from priors.train.base import CODEC_BATCH, TrainDenoiser, check_sizes
 from priors.train.view_denoiser import ViewTraining
-from priors.view_condition import relative_pose
 from priors.zero123 import Zero123Prior
 from suite.diffusion.samplers import dpmpp_2m, starting_noise
 from suite.errors import UserError
@@ -38,6 +37,8 @@ class TrainNovelView(TrainDenoiser):
         objects: A folder of meshes to learn too, as `suite prepare_objects` makes; empty for none.
         init: A view-conditioned prior's directory to go on from, or a text prior's, as "pocket", whose denoiser to
             begin with; empty starts from nothing.
+        volume: The folder that `suite train_view_volume` made, whose view the denoiser is shown; empty for the picture
+            itself, or for what init has.
         size: Height and width of the pictures in pixels.
         batch: Pairs in a step, each of another thing.
         views: Views that are rendered of a thing; a pair is any two of them.
@@ -63,6 +64,7 @@ class TrainNovelView(TrainDenoiser):
         *,
         objects: str = "",
         init: str = "",
+        volume: str = "",
         size: int = 64,
         batch: int = 64,
         views: int = 4,
@@ -87,8 +89,8 @@ class TrainNovelView(TrainDenoiser):
         self.steps, self.lr, self.seed, self.size = steps, lr, seed, size
         pairs = ViewPairs(real=real_surfaces(objects) if objects else [], size=size, views=views)
         self.training = ViewTraining(
-            pictures_of(pairs.batch(256 // views, seed, CODEC_BATCH).images), init=init, size=size, pose=pose,
-            widths=widths, width=width, layers=layers, drop=drop, noisy=noisy, ema=ema, autocast=half, seed=seed,
+            pictures_of(pairs.batch(256 // views, seed, CODEC_BATCH).images), init=init, volume=volume, size=size,
+            pose=pose, widths=widths, width=width, layers=layers, drop=drop, noisy=noisy, ema=ema, autocast=half, seed=seed,
         )  # fmt: skip
         self.naming = naming if self.training.words else 0
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
@@ -96,13 +98,12 @@ class TrainNovelView(TrainDenoiser):
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         strips, viewpoints = self.pool.draw(step, generator)
         pictures, targets, reference, wanted = pairs_of(strips, viewpoints, generator)
-        pose = relative_pose(self.training.pose, reference, wanted)
         if step < self.naming:
             texts = [seen.name for seen in viewpoints]
-            loss, told = self.training.naming_loss(pictures, texts, pose, wanted)
+            loss, told = self.training.naming_loss(pictures, texts, reference, wanted)
             self.log("told", told)
             return loss
-        return self.training.loss(pictures, targets, pose, generator)
+        return self.training.loss(pictures, targets, reference, wanted, generator)
 
     def preview(self, step: int, run: Run) -> None:
         """Picture, prediction and truth: things of the training, held-out compositions, held-out kinds."""

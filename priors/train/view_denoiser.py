@@ -2,7 +2,8 @@
 
     v_theta([x_t, E(image)], t, W [CLIP(image), pose] + b)        with the loss of priors/train/v_loss.py
 
-Denoiser, picture encoder and projection learn together, from nothing or from a text prior's denoiser; then encoder
+Beside x_t lies the picture, or, given a volume that `suite train_view_volume` made, the picture's volume as the camera
+sees it; volume and picture encoder stay as they are then. Else denoiser, picture encoder and projection learn together, from nothing or from a text prior's denoiser; then encoder
 and projection begin with the prior's words for what is to be seen (priors/train/picture_words.py). The codec is that of
 the pocket prior. Without a picture, both inputs are zeros, which is what guidance starts from.
 """
@@ -23,16 +24,17 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 from priors.checkpoints import locate, quiet
 from priors.codec import fit_codec
 from priors.loading.folders import projection_of, read_json
-from priors.loading.zero123 import POSES, Zero123Components
+from priors.loading.zero123 import POSES, VOLUME, Zero123Components, load_view_volume
 from priors.stable_diffusion import load as load_text_prior
 from priors.train.denoiser import SCHEDULER, build_denoiser, save_half
 from priors.train.picture_words import PictureWords
 from priors.train.v_loss import follow, noised, weighted_v_loss
-from priors.view_condition import PoseProjection, image_tokens, join, patches
+from priors.view_condition import PoseProjection, image_tokens, join, patches, relative_pose
 from priors.zero123 import SHIPPED, Zero123Prior, load_parts
 from suite.diffusion.noise import NoiseSchedule
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
+from suite.geometry.frustum_volumes import render_volumes
 from suite.rng import global_randomness, reseed
 from suite.types import Images, Latents
 
@@ -46,6 +48,8 @@ class ViewTraining(nn.Module):
         pictures: RGB in [0, 1], from which the codec is fitted.
         init: A trained Zero123 to go on from, or a text prior, as "pocket", whose denoiser and codec to begin with;
             then the widths do not matter.
+        volume: A folder that `suite train_view_volume` made; empty lays the picture itself beside x_t, or goes on
+            with the volume of init.
         size: Height and width of the pictures in pixels.
         pose: What the network is told of the cameras: see `priors.view_condition`.
         widths: Channels of the denoiser's levels.
@@ -65,6 +69,7 @@ class ViewTraining(nn.Module):
         pictures: Images,
         *,
         init: str = "",
+        volume: str = "",
         size: int = 64,
         pose: str = "radius_polar",
         widths: Sequence[int] = (64, 128, 192),
@@ -80,54 +85,64 @@ class ViewTraining(nn.Module):
         self.drop, self.noisy, self.decay, self.autocast = drop, noisy, ema, autocast
         self.schedule = NoiseSchedule.from_scheduler_config(SCHEDULER)
         self.words: PictureWords | None = None
+        seen, view_volume = load_view_volume(volume) if volume else (None, None)
         with global_randomness():
             reseed(seed, 0, "view denoiser")
             if init and _is_zero123(init):
                 parts = load_parts(init, pose=pose)
                 unet, self.codec = parts.unet, parts.vae
-                encoder, projection = parts.image_encoder, parts.projection
+                encoder, projection = seen or parts.image_encoder, parts.projection
+                view_volume = view_volume or parts.volume
             elif init:
                 text_prior = load_text_prior(init)
                 unet, self.codec = text_prior.unet, text_prior.vae
                 unet, width = widened(unet, 2 * unet.config.in_channels), unet.config.cross_attention_dim
-                encoder = build_image_encoder(size, width, layers)
-                projection = _passing_on(width, POSES[pose])
+                encoder = seen or build_image_encoder(size, width, layers)
+                projection = _passing_on(encoder.config.hidden_size, POSES[pose], width)
                 self.words = PictureWords(text_prior, patches=patches(encoder), seed=seed)
             else:
                 self.codec = fit_codec(pictures)
                 channels = self.codec.config.latent_channels
                 unet = build_denoiser(size // self.codec.config.patch, channels, width, widths)
-                unet, encoder = widened(unet, 2 * channels), build_image_encoder(size, width, layers)
-                projection = nn.Linear(width + POSES[pose], width)
+                unet, encoder = widened(unet, 2 * channels), seen or build_image_encoder(size, width, layers)
+                projection = nn.Linear(encoder.config.hidden_size + POSES[pose], width)
         if encoder.config.image_size != size:
-            raise UserError(f"{init} knows pictures of {encoder.config.image_size} pixels, not size={size}.")
+            known = encoder.config.image_size
+            raise UserError(f"{volume or init} knows pictures of {known} pixels, not size={size}.")
         # at these sizes the fused kernel's backward is a third of a step on a CPU
         unet.set_attn_processor(AttnProcessor())
         encoder.set_attn_implementation("eager")
         parts = {"unet": unet, "image_encoder": encoder, "projection": projection}
         self.pose, self.learning = pose, nn.ModuleDict(parts).float().train().requires_grad_(True)
+        self.volume = view_volume
+        if view_volume:
+            view_volume.requires_grad_(False).eval()
+            encoder.requires_grad_(False)  # the volume is made of what it says
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
 
     def naming_loss(
-        self, images: Images, texts: Sequence[str], pose: Float[Tensor, "b p"], wanted: Cameras
+        self, images: Images, texts: Sequence[str], reference: Cameras, wanted: Cameras
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """How far pictures and poses are from the words for the wanted views, and how many are told from the others."""
-        device = next(self.codec.parameters()).device
-        return self.words.loss(self.tokens(images.to(device), pose.to(device)), texts, wanted.to(device))
-
-    def tokens(self, images: Images, pose: Float[Tensor, "b p"]) -> Float[Tensor, "b l d"]:
-        """What the denoiser is told of pictures, and of how the camera moves."""
-        with torch.autocast(pose.device.type, torch.bfloat16, enabled=self.autocast):
-            return join(
-                self.learning["projection"], image_tokens(self.learning["image_encoder"], images), pose
+        images, reference, wanted = (x.to(self.device) for x in (images, reference, wanted))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            looked = image_tokens(self.learning["image_encoder"], images)
+            tokens = join(
+                self.learning["projection"], looked, relative_pose(self.pose, reference, wanted)
             )
+        return self.words.loss(tokens, texts, wanted)
 
     def loss(
-        self, images: Images, targets: Images, pose: Float[Tensor, "b p"], generator: torch.Generator
+        self,
+        images: Images,
+        targets: Images,
+        reference: Cameras,
+        wanted: Cameras,
+        generator: torch.Generator,
     ) -> Float[Tensor, ""]:
-        """The weighted v-loss of target views, given pictures and the targets' poses."""
-        device = next(self.codec.parameters()).device
-        images, targets, pose = images.to(device), targets.to(device), pose.to(device)
+        """The weighted v-loss of target views, given pictures and the cameras of both."""
+        device = self.device
+        images, targets, reference, wanted = (x.to(device) for x in (images, targets, reference, wanted))
         noise = noised(
             self._latents(targets) * self.codec.config.scaling_factor,
             self.schedule,
@@ -135,11 +150,29 @@ class ViewTraining(nn.Module):
             noisy=self.noisy,
         )
         keep = (torch.rand(len(images), generator=generator) >= self.drop).float().to(device)[:, None, None]
-        both = torch.cat([noise.x_t, self._latents(images) * keep[..., None]], dim=1)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
-            tokens = self.tokens(images, pose) * keep
+            looked = image_tokens(self.learning["image_encoder"], images)
+            beside = self._beside(images, looked, reference, wanted) * keep[..., None]
+            pose = relative_pose(self.pose, reference, wanted)
+            tokens = join(self.learning["projection"], looked, pose) * keep
+            both = torch.cat([noise.x_t, beside], dim=1)
             v = self.learning["unet"](both, self.schedule.model_time(noise.t), tokens).sample
         return weighted_v_loss(v, noise)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it learns."""
+        return next(self.learning.parameters()).device
+
+    @torch.no_grad()
+    def _beside(
+        self, images: Images, tokens: Float[Tensor, "b l d"], reference: Cameras, wanted: Cameras
+    ) -> Latents:
+        """What the denoiser sees beside x_t: the picture, or its volume from the wanted camera."""
+        if self.volume:
+            volumes = self.volume(images, tokens, reference)
+            images = render_volumes(volumes, reference, wanted).clamp(0, 1)
+        return self._latents(images)
 
     @torch.no_grad()
     def _latents(self, images: Images) -> Latents:
@@ -153,7 +186,8 @@ class ViewTraining(nn.Module):
         """The averaged prior as it is now, a copy."""
         parts, codec = copy.deepcopy(self.average), copy.deepcopy(self.codec)
         networks = (parts["unet"], codec, parts["image_encoder"], parts["projection"])
-        return Zero123Prior(Zero123Components("the prior in training", *networks, SCHEDULER, self.pose))
+        volume = copy.deepcopy(self.volume)
+        return Zero123Prior(Zero123Components("the prior in training", *networks, SCHEDULER, self.pose, volume))
 
     def save(self, directory: Path) -> None:
         """Write the averaged prior in half precision in diffusers' directory layout."""
@@ -161,7 +195,7 @@ class ViewTraining(nn.Module):
             "unet": self.average["unet"],
             "image_encoder": self.average["image_encoder"],
             "vae": self.codec,
-        }
+        } | ({VOLUME: self.volume} if self.volume else {})
         with quiet():
             for name, part in parts.items():
                 save_half(part, directory / name)
@@ -209,12 +243,12 @@ def widened(unet: UNet2DConditionModel, in_channels: int) -> UNet2DConditionMode
     return unet
 
 
-def _passing_on(width: int, numbers: int) -> PoseProjection:
+def _passing_on(inputs: int, numbers: int, outputs: int) -> PoseProjection:
     """A projection that leaves a picture's tokens as they are, whatever the pose, until it has learnt more."""
-    projection = PoseProjection(width + numbers, width, 2 * width)
+    projection = PoseProjection(inputs + numbers, outputs, 2 * outputs)
     with torch.no_grad():
         projection.bias.zero_()
-        projection.weight.copy_(torch.eye(width, width + numbers))
+        projection.weight.copy_(torch.eye(outputs, inputs + numbers))
     return projection
 
 

@@ -15,13 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from suite.geometry.cameras import Cameras
-from suite.types import Images
 
 REACH = 0.75  # layers and samples lie this far before and behind the origin; objects have a longest side of 1
 OPACITY = 30.0  # density is in units of one over the longest side
 SAMPLES = 48
 
-Volumes = Float[Tensor, "b d h w 4"]
+Volumes = Float[Tensor, "b layers rows columns 4"]
 
 
 def render_volumes(
@@ -32,7 +31,7 @@ def render_volumes(
     samples: int = SAMPLES,
     pixels: Float[Tensor, "b r"] | None = None,
     jitter: Float[Tensor, "b r"] | None = None,
-) -> Float[Tensor, "b 3 r"] | Images:
+) -> Float[Tensor, "b 3 r"] | Float[Tensor, "b 3 i j"]:
     """Views of volumes on white; differentiable in the volumes.
 
     Args:
@@ -44,7 +43,7 @@ def render_volumes(
         jitter: In [0, 1), where between its ends a step is sampled, 0.5 where it is missing.
 
     Returns:
-        `b 3 h w`, or `b 3 r` of the pixels asked for.
+        `b 3 i j`, wanted's height and width, or `b 3 r` of the pixels asked for.
 
     Raises:
         ValueError: The numbers of volumes and cameras differ.

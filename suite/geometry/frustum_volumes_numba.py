@@ -158,7 +158,7 @@ class _March(Function):
 
 
 def march_numba(
-    volumes: Float[Tensor, "b d h w 4"],
+    volumes: Float[Tensor, "b layers rows columns 4"],
     origins: Float[Tensor, "b r 3"],
     directions: Float[Tensor, "b r 3"],
     near: Float[Tensor, "b r"],

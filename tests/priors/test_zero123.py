@@ -142,7 +142,7 @@ def test_clip_answers_as_openai_wrote_it(networks, prior):
     mean = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
     std = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
     expected = openai_clip(tensors, (small - mean) / std, heads=4)
-    tokens, latents = prior.look(image)
+    tokens, latents = prior.look(image, Cameras.orbit(20.0, 30.0, **ORBIT))
     torch.testing.assert_close(tokens[:, 0], expected, atol=1e-5, rtol=1e-4)
     with torch.no_grad():
         moments = networks["vae"].encode(2 * image - 1).latent_dist.mean
@@ -334,7 +334,7 @@ def test_the_condition_by_hand(prior, networks):
     image, reference = picture(), Cameras.orbit(20.0, 30.0, **ORBIT)
     cameras = Cameras.orbit([20.0, 110.0], [30.0, 0.0], **ORBIT)
     condition = prior.embed(["any", "text"], cameras, image, reference=reference)
-    clip, latents = prior.look(image)
+    clip, latents = prior.look(image, reference)
     pose = torch.tensor([[0.0, 0.0, 1.0, 0.0], [math.radians(30), 1.0, 0.0, 0.0]])
     linear = networks["cc_projection"]
     for i in range(2):
@@ -372,7 +372,7 @@ def test_a_shown_picture_is_looked_at_once(shown, monkeypatch):
     """Until it is shown another, or moved."""
     looks = []
     look = shown.look
-    monkeypatch.setattr(shown, "look", lambda image: looks.append(1) or look(image))
+    monkeypatch.setattr(shown, "look", lambda *shown: looks.append(1) or look(*shown))
     cameras = Cameras.orbit(0.0, 0.0, **ORBIT)
     for _ in range(3):
         shown.embed([""], cameras)

@@ -10,7 +10,6 @@ from priors.train.denoiser import SCHEDULER, DenoiserTraining
 from priors.train.train_novel_view import TrainNovelView, pairs_of, pictures_of, sample_views
 from priors.train.v_loss import follow, noised, weighted_v_loss
 from priors.train.view_denoiser import ViewTraining
-from priors.view_condition import relative_pose
 from priors.zero123 import load
 from suite.diffusion.noise import NoiseSchedule
 from suite.errors import UserError
@@ -94,7 +93,7 @@ def test_without_the_picture_nothing_is_seen(training, strips, monkeypatch):
     """Dropped, both inputs are zeros, as guidance feeds them; kept, they are the picture's."""
     training = copy.deepcopy(training)
     pictures, targets, reference, wanted = pair(strips)
-    pose, seen = relative_pose("radius_polar", reference, wanted), {}
+    seen = {}
 
     def keep(self, x, t, tokens):
         seen["latents"], seen["tokens"] = x[:, 12:], tokens
@@ -102,10 +101,10 @@ def test_without_the_picture_nothing_is_seen(training, strips, monkeypatch):
 
     monkeypatch.setattr(type(training.learning["unet"]), "forward", keep)
     training.drop = 1.0
-    training.loss(pictures, targets, pose, generator(0, 0, "loss"))
+    training.loss(pictures, targets, reference, wanted, generator(0, 0, "loss"))
     assert not seen["latents"].any() and not seen["tokens"].any()
     training.drop = 0.0
-    training.loss(pictures, targets, pose, generator(0, 0, "loss"))
+    training.loss(pictures, targets, reference, wanted, generator(0, 0, "loss"))
     expected = condition_of(training.prior(), strips).tensors
     torch.testing.assert_close(seen["latents"], expected["latents"])
     torch.testing.assert_close(seen["tokens"], expected["tokens"], atol=1e-5, rtol=1e-5)
@@ -114,9 +113,7 @@ def test_without_the_picture_nothing_is_seen(training, strips, monkeypatch):
 def test_everything_learns(training, strips):
     """Denoiser, picture encoder and projection all get a gradient, the new input channels too."""
     pictures, targets, reference, wanted = pair(strips)
-    loss = training.loss(
-        pictures, targets, relative_pose("radius_polar", reference, wanted), generator(0, 0, "loss")
-    )
+    loss = training.loss(pictures, targets, reference, wanted, generator(0, 0, "loss"))
     loss.backward()
     silent = [name for name, p in training.learning.named_parameters() if p.grad is None]
     assert not silent
