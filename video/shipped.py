@@ -10,23 +10,9 @@ POCKET = Path(__file__).resolve().parent / "pocket"
 FILE, ANIMATOR = POCKET / "motion.safetensors", POCKET / "animator"
 
 
-def pocket_motion(path: str = "") -> Motion:
-    """The shipped motion modules.
-
-    Args:
-        path: Take another file of them.
-
-    Raises:
-        UserError: They are not there.
-    """
-    place = Path(path).expanduser() if path else FILE
-    if not place.exists():
-        raise UserError(
-            "The pocket prior's own motion modules are not trained yet: train them with suite train_motion and type "
-            "motion=file motion.path=RUN/motion.safetensors, or type motion=null for frames that do not know of "
-            "each other."
-        )
-    return load(str(place))
+def pocket_motion() -> Motion:
+    """The shipped motion modules."""
+    return load(str(FILE))
 
 
 def pocket_animator() -> str:

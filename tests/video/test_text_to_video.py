@@ -17,7 +17,6 @@ from video.motion.lora import fresh_lora
 from video.motion.modules import Motion, build_adapter, fresh
 from video.products import evenly, frame_store, still_words
 from video.prompts import Travel
-from video.shipped import FILE, pocket_motion
 from video.text_to_video import TextToVideo
 from video.windows import Windows
 
@@ -124,15 +123,6 @@ def test_numbers_that_are_shown():
     """Both ends, evenly."""
     assert evenly(4, 16) == [0, 1, 2, 3] and evenly(10, 4) == [0, 3, 6, 9] and evenly(1, 4) == [0]
     assert still_words("a blue car, sliding left, side view") == "a blue car, side view"
-
-
-def test_untrained_shipped_modules_name_the_training(tmp_path):
-    """motion=pocket without weights says how to get them."""
-    if not FILE.exists():
-        with pytest.raises(UserError, match="suite train_motion"):
-            pocket_motion()
-    with pytest.raises(UserError, match="not trained yet: train them with suite train_motion .* motion=null"):
-        pocket_motion(str(tmp_path / "none.safetensors"))
 
 
 def test_modules_of_another_base_are_refused(image):
