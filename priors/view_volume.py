@@ -70,9 +70,7 @@ class ViewVolume(ModelMixin, ConfigMixin):
             self.conv_out.bias.zero_()
             self.conv_out.bias[:grid] = EMPTY
 
-    def forward(
-        self, images: Images, tokens: Float[Tensor, "b l k"], reference: Cameras
-    ) -> Volumes:
+    def forward(self, images: Images, tokens: Float[Tensor, "b l k"], reference: Cameras) -> Volumes:
         """Volumes of pictures.
 
         Args:

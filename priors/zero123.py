@@ -142,9 +142,7 @@ class Zero123Prior(ViewPrior):
         return Condition(found, nothing, empty=nothing)
 
     @torch.no_grad()
-    def look(
-        self, image: Images, reference: Cameras
-    ) -> tuple[Float[Tensor, "b l d"], Latents | Volumes]:
+    def look(self, image: Images, reference: Cameras) -> tuple[Float[Tensor, "b l d"], Latents | Volumes]:
         """A picture's tokens before the projection, and its latent, or its volume where the prior has one."""
         image = self._resized(image.to(self.device))
         tokens = image_tokens(self.image_encoder, image)

@@ -136,7 +136,9 @@ def load_view_volume(folder: str | Path) -> tuple[nn.Module, nn.Module | None]:
     """
     folder = Path(folder).expanduser()
     if not (folder / "image_encoder").is_dir():
-        raise UserError(f"'{folder}' has no folder image_encoder/. Give one that suite train_view_volume made.")
+        raise UserError(
+            f"'{folder}' has no folder image_encoder/. Give one that suite train_view_volume made."
+        )
     encoder = read_json(folder / "image_encoder" / "config.json")["architectures"][0]
     load = partial(load_network, variant=None, dtype=torch.float32)
     volume = folder / VOLUME

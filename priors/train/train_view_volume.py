@@ -20,15 +20,17 @@ from priors.train.view_denoiser import PATCH, build_image_encoder
 from priors.view_condition import image_tokens
 from priors.view_volume import ViewVolume
 from suite.geometry.cameras import Cameras
-from suite.geometry.frustum_volumes import SAMPLES, Volumes, render_volumes
+from suite.geometry.frustum_volumes import Volumes, cast_rays, render_volumes
 from suite.io.images import contact_sheet, write_image
 from suite.metrics.images import psnr, ssim
 from suite.rng import generator, global_randomness, reseed
 from suite.run import Run
 from suite.toyworld.dataset import real_surfaces
 from suite.toyworld.pool import Pool
-from suite.toyworld.view_pairs import FOV_DEG, ViewPairs, Viewpoints
+from suite.toyworld.view_pairs import FOV_DEG, ViewPairs, Viewpoints, depth_of
 from suite.types import Images
+
+UNSURE = 1e-3  # how much of a ray may end anywhere, at no more than this surprise
 
 
 class VolumeTraining(nn.Module):
@@ -96,6 +98,7 @@ class TrainViewVolume(TrainDenoiser):
         batch: Things in a step.
         views: Views of each: one is given, all are compared.
         rays: Of each view in a step.
+        geometry: Weight of true depths, -log of how much of a ray ends where it should, beside squared errors.
         reuse: Steps for which a new batch of things is rendered once.
         pool: Rendered batches that are kept to draw from.
         steps: Number of steps.
@@ -115,7 +118,8 @@ class TrainViewVolume(TrainDenoiser):
         size: int = 64,
         batch: int = 32,
         views: int = 4,
-        rays: int = 768,
+        rays: int = 512,
+        geometry: float = 0.01,
         reuse: int = 4,
         pool: int = 64,
         steps: int = 20_000,
@@ -127,8 +131,9 @@ class TrainViewVolume(TrainDenoiser):
         seed: int = 0,
     ) -> None:
         check_sizes(size=size, lr=lr, noisy=1.0, batch=batch, rays=rays, reuse=reuse, pool=pool, steps=steps)
-        self.steps, self.lr, self.seed, self.size, self.rays = steps, lr, seed, size, rays
-        pairs = ViewPairs(real=real_surfaces(objects) if objects else [], size=size, views=views)
+        self.steps, self.lr, self.seed, self.size = steps, lr, seed, size
+        self.rays, self.geometry = rays, geometry
+        pairs = ViewPairs(real=real_surfaces(objects) if objects else [], size=size, views=views, depths=True)
         self.training = VolumeTraining(
             init=init, size=size, width=width, layers=layers, ema=ema, autocast=half, seed=seed
         )
@@ -139,16 +144,20 @@ class TrainViewVolume(TrainDenoiser):
         strips, viewpoints = self.pool.draw(step, generator)
         views, cameras = mirrored(*views_of(strips, viewpoints), generator)
         views, cameras = views.to(device), [camera.to(device) for camera in cameras]
-        volumes = self.training.volumes(views[:, 0], cameras[0])
-        errors = []
+        volumes = self.training.volumes(views[:, 0, :3], cameras[0])
+        errors, surprises = [], []
         for number, camera in enumerate(cameras):
             pixels, jitter = (torch.rand(len(views), self.rays, generator=generator) for _ in range(2))
             pixels, jitter = (pixels * self.size**2).long().to(device), jitter.to(device)
-            made = render_volumes(volumes, cameras[0], camera, pixels=pixels.float(), jitter=jitter)
-            true = views[:, number].flatten(2).gather(2, pixels[:, None].expand(-1, 3, -1))
-            errors.append((made - true).square().mean())
+            true = views[:, number].flatten(2).gather(2, pixels[:, None].expand(-1, 4, -1))
+            depth = depth_of(true[:, 3:], camera.distance)[:, 0]
+            made, ends = cast_rays(volumes, cameras[0], camera, pixels, jitter=jitter, depth=depth)
+            errors.append((made - true[:, :3]).square().mean())
+            surprises.append(-torch.log(ends + UNSURE).mean())
+        error, surprise = torch.stack(errors).mean(), torch.stack(surprises).mean()
         self.log("elsewhere", torch.stack(errors[1:]).mean().detach())
-        return torch.stack(errors).mean()
+        self.log("surprise", surprise.detach())
+        return error + self.geometry * surprise
 
     def preview(self, step: int, run: Run) -> None:
         """Picture, volume's view and truth; PSNR and SSIM of held-out things in the log."""
@@ -177,18 +186,20 @@ class TrainViewVolume(TrainDenoiser):
 
 
 def views_of(
-    strips: Float[Tensor, "b 3 h vw"], viewpoints: Sequence[Viewpoints]
-) -> tuple[Float[Tensor, "b v 3 h w"], list[Cameras]]:
+    strips: Float[Tensor, "b c h vw"], viewpoints: Sequence[Viewpoints]
+) -> tuple[Float[Tensor, "b v c h w"], list[Cameras]]:
     """The views of each thing, and for each of the `v` the cameras of all things."""
     views, size = len(viewpoints[0].distance), strips.shape[2]
     places = torch.tensor([[v.azimuth_deg, v.elevation_deg, v.distance] for v in viewpoints])  # b 3 v
-    cameras = [Cameras.orbit(*places[..., k].unbind(1), FOV_DEG, height=size, width=size) for k in range(views)]
+    cameras = [
+        Cameras.orbit(*places[..., k].unbind(1), FOV_DEG, height=size, width=size) for k in range(views)
+    ]
     return strips.unflatten(3, (views, size)).movedim(3, 1), cameras
 
 
 def mirrored(
-    views: Float[Tensor, "b v 3 h w"], cameras: Sequence[Cameras], generator: torch.Generator
-) -> tuple[Float[Tensor, "b v 3 h w"], list[Cameras]]:
+    views: Float[Tensor, "b v c h w"], cameras: Sequence[Cameras], generator: torch.Generator
+) -> tuple[Float[Tensor, "b v c h w"], list[Cameras]]:
     """Every other thing, by chance, in a mirror: left is right, and azimuths are negative."""
     turn = torch.rand(len(views), generator=generator) < 0.5
     views = torch.where(turn[:, None, None, None, None], views.flip(-1), views)

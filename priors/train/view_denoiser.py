@@ -127,9 +127,7 @@ class ViewTraining(nn.Module):
         images, reference, wanted = (x.to(self.device) for x in (images, reference, wanted))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             looked = image_tokens(self.learning["image_encoder"], images)
-            tokens = join(
-                self.learning["projection"], looked, relative_pose(self.pose, reference, wanted)
-            )
+            tokens = join(self.learning["projection"], looked, relative_pose(self.pose, reference, wanted))
         return self.words.loss(tokens, texts, wanted)
 
     def loss(
@@ -187,7 +185,9 @@ class ViewTraining(nn.Module):
         parts, codec = copy.deepcopy(self.average), copy.deepcopy(self.codec)
         networks = (parts["unet"], codec, parts["image_encoder"], parts["projection"])
         volume = copy.deepcopy(self.volume)
-        return Zero123Prior(Zero123Components("the prior in training", *networks, SCHEDULER, self.pose, volume))
+        return Zero123Prior(
+            Zero123Components("the prior in training", *networks, SCHEDULER, self.pose, volume)
+        )
 
     def save(self, directory: Path) -> None:
         """Write the averaged prior in half precision in diffusers' directory layout."""

@@ -5,12 +5,16 @@
     pixel                sum_i T_i (1 - e^(-sigma_i s)) v_rgb(p_i) + T_S white,   T_i = exp(-s sum_(j<i) sigma_j)
 
 A voxel lies behind the pixel whose column it is in, so that what a picture shows at a pixel is told along that pixel's
-ray, as in pixelNeRF (Yu et al. 2021, arXiv:2012.02190). Outside the grid there is nothing. `march_torch` is the sum in
-torch, for any device; on a CPU `suite.geometry.frustum_volumes_numba` computes the same.
+ray, as in pixelNeRF (Yu et al. 2021, arXiv:2012.02190). Outside the grid there is nothing.
+
+Beside its colour a ray has a number that is trained on true depths: how much of it ends where it should, within NEAR of
+its true depth, or in the white where there is nothing (the likelihood of what a depth sensor would see).
+
+`march_torch` is the sum in torch, for any device; on a CPU `suite.geometry.frustum_volumes_numba` computes the same.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,19 +23,14 @@ from suite.geometry.cameras import Cameras
 REACH = 0.75  # layers and samples lie this far before and behind the origin; objects have a longest side of 1
 OPACITY = 30.0  # density is in units of one over the longest side
 SAMPLES = 48
+NEAR = 0.047  # a voxel or so
 
 Volumes = Float[Tensor, "b layers rows columns 4"]
 
 
 def render_volumes(
-    volumes: Volumes,
-    reference: Cameras,
-    wanted: Cameras,
-    *,
-    samples: int = SAMPLES,
-    pixels: Float[Tensor, "b r"] | None = None,
-    jitter: Float[Tensor, "b r"] | None = None,
-) -> Float[Tensor, "b 3 r"] | Float[Tensor, "b 3 i j"]:
+    volumes: Volumes, reference: Cameras, wanted: Cameras, *, samples: int = SAMPLES
+) -> Float[Tensor, "b 3 i j"]:
     """Views of volumes on white; differentiable in the volumes.
 
     Args:
@@ -39,36 +38,57 @@ def render_volumes(
         reference: The cameras in whose frustums they lie.
         wanted: As many cameras as volumes; their size is the views'.
         samples: Along a ray.
-        pixels: Which pixels of each view (row times width plus column); all where it is missing.
-        jitter: In [0, 1), where between its ends a step is sampled, 0.5 where it is missing.
 
-    Returns:
-        `b 3 i j`, wanted's height and width, or `b 3 r` of the pixels asked for.
+    Raises:
+        ValueError: The numbers of volumes and cameras differ.
+    """
+    pixels = torch.arange(wanted.height * wanted.width, device=volumes.device).expand(len(wanted), -1)
+    colors, _ = cast_rays(volumes, reference, wanted, pixels, samples=samples)
+    return colors.unflatten(2, (wanted.height, wanted.width))
+
+
+def cast_rays(
+    volumes: Volumes,
+    reference: Cameras,
+    wanted: Cameras,
+    pixels: Int[Tensor, "b r"],
+    *,
+    samples: int = SAMPLES,
+    jitter: Float[Tensor, "b r"] | None = None,
+    depth: Float[Tensor, "b r"] | None = None,
+) -> tuple[Float[Tensor, "b 3 r"], Float[Tensor, "b r"]]:
+    """Some pixels of the same views, and how much of each ray ends where it should.
+
+    Args:
+        pixels: Row times width plus column.
+        jitter: In [0, 1), where between its ends a step is sampled; in its middle where it is missing.
+        depth: Along the viewing axis, of what is truly seen; 0 where nothing is. Missing, nothing is anywhere.
 
     Raises:
         ValueError: The numbers of volumes and cameras differ.
     """
     if not len(volumes) == len(reference) == len(wanted):
         counts = (len(volumes), len(reference), len(wanted))
-        raise ValueError("render_volumes needs a reference and a wanted camera a volume, got %d, %d, %d." % counts)
+        raise ValueError("Volumes need a reference and a wanted camera each, got %d, %d, %d." % counts)
+    which = pixels.long()[..., None].expand(-1, -1, 3)
     rays = wanted.rays()
-    origins, directions = rays.origins.flatten(1, 2), rays.directions.flatten(1, 2)
-    if pixels is not None:
-        which = pixels.long()[..., None].expand(-1, -1, 3)
-        origins, directions = origins.gather(1, which), directions.gather(1, which)
+    origins, directions = (x.flatten(1, 2).gather(1, which) for x in (rays.origins, rays.directions))
     near = -(origins * directions).sum(-1) - REACH
+    true = torch.full_like(near, -1.0)
+    if depth is not None:
+        axis = -wanted.world_from_camera[:, None, :3, 2]
+        true = torch.where(depth > 0, depth / (directions * axis).sum(-1), true)
     camera = reference.camera_from_world
     origins = torch.einsum("bij,brj->bri", camera[:, :3, :3], origins) + camera[:, None, :3, 3]
     directions = torch.einsum("bij,brj->bri", camera[:, :3, :3], directions)
-    half = reference.height / (2 * reference.focal_px)
-    lens = torch.stack([1 / half, reference.distance], dim=1)
+    lens = torch.stack([2 * reference.focal_px / reference.height, reference.distance], dim=1)
     jitter = torch.full_like(near, 0.5) if jitter is None else jitter
     if volumes.device.type == "cpu":
         from suite.geometry.frustum_volumes_numba import march_numba as march
     else:
         march = march_torch
-    colors = march(volumes, origins, directions, near, jitter, lens, samples).movedim(-1, 1)
-    return colors if pixels is not None else colors.unflatten(2, (wanted.height, wanted.width))
+    found = march(volumes, origins, directions, near, jitter, true, lens, samples)
+    return found[..., :3].movedim(-1, 1), found[..., 3]
 
 
 def march_torch(
@@ -77,13 +97,15 @@ def march_torch(
     directions: Float[Tensor, "b r 3"],
     near: Float[Tensor, "b r"],
     jitter: Float[Tensor, "b r"],
+    true: Float[Tensor, "b r"],
     lens: Float[Tensor, "b 2"],
     samples: int,
-) -> Float[Tensor, "b r 3"]:
-    """Colours of rays in the reference cameras' spaces.
+) -> Float[Tensor, "b r 4"]:
+    """Colours of rays in the reference cameras' spaces, and how much of each ends where it should.
 
     Args:
         near: Distance of the first step's beginning.
+        true: Distance of what is truly seen; negative where nothing is.
         lens: One over the tangent of half the field of view, and the camera's distance.
     """
     step = 2 * REACH / samples
@@ -100,4 +122,8 @@ def march_torch(
     density = OPACITY * F.softplus(found[:, 0]) * inside
     passed = torch.exp(-step * density.cumsum(-1))
     before = torch.cat([torch.ones_like(passed[..., :1]), passed[..., :-1]], dim=-1)
-    return torch.einsum("brs,bcrs->brc", before - passed, found[:, 1:]) + passed[..., -1:]
+    seen, left = before - passed, passed[..., -1:]
+    ends = (seen * ((along - true[..., None]).abs() < NEAR)).sum(-1, keepdim=True) + left * (true < 0)[
+        ..., None
+    ]
+    return torch.cat([torch.einsum("brs,bcrs->brc", seen, found[:, 1:]) + left, ends], dim=-1)

@@ -3,6 +3,8 @@
 A ray is marched until 1e-4 of it is left. Backward marches again, keeps what it meets, and goes back from the end:
 
     dC / d sigma_i = s (T_(i+1) c_i - sum_(j>i) w_j c_j - T_S white)
+
+and alike for the fourth number, with 1 and 0 for c: whether a sample is where the ray should end.
 """
 
 from typing import no_type_check
@@ -15,10 +17,10 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from suite.geometry.frustum_volumes import OPACITY, REACH
+from suite.geometry.frustum_volumes import NEAR, OPACITY, REACH
 
 LEFT = np.float32(1e-4)  # of a ray, below which what comes behind is not seen
-REACH32, OPACITY32 = np.float32(REACH), np.float32(OPACITY)
+REACH32, OPACITY32, NEAR32 = np.float32(REACH), np.float32(OPACITY), np.float32(NEAR)
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 
@@ -58,14 +60,14 @@ def _corner(x, y, z, k):
 
 @numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"})
 @no_type_check
-def _forward(volumes, origins, directions, near, jitter, lens, samples, colors):
+def _forward(volumes, origins, directions, near, jitter, true, lens, samples, colors):
     sizes = volumes.shape[1:4]
     step = np.float32(2) * REACH32 / np.float32(samples)
     value = np.empty(4, np.float32)
     for b in range(len(volumes)):
         volume = volumes[b]
         for r in range(origins.shape[1]):
-            left, red, green, blue = ONE, ZERO, ZERO, ZERO
+            left, red, green, blue, ends = ONE, ZERO, ZERO, ZERO, ZERO
             for i in range(samples):
                 along = near[b, r] + (np.float32(i) + jitter[b, r]) * step
                 inside, ix, iy, iz, x, y, z = _place(origins[b, r], directions[b, r], along, lens[b], sizes)
@@ -80,26 +82,28 @@ def _forward(volumes, origins, directions, near, jitter, lens, samples, colors):
                 passed = left * np.exp(-step * OPACITY32 * _softplus(value[0]))
                 seen = left - passed
                 red, green, blue = red + seen * value[1], green + seen * value[2], blue + seen * value[3]
+                if abs(along - true[b, r]) < NEAR32:
+                    ends += seen
                 left = passed
                 if left < LEFT:
                     break
             colors[b, r, 0], colors[b, r, 1], colors[b, r, 2] = red + left, green + left, blue + left
+            colors[b, r, 3] = ends + left if true[b, r] < ZERO else ends
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"})
 @no_type_check
-def _backward(volumes, origins, directions, near, jitter, lens, samples, slopes, found):
+def _backward(volumes, origins, directions, near, jitter, true, lens, samples, slopes, found):
     sizes = volumes.shape[1:4]
     step = np.float32(2) * REACH32 / np.float32(samples)
     values, lefts = np.empty((samples, 4), np.float32), np.empty(samples, np.float32)
     cells, places = np.empty((samples, 3), np.int64), np.empty((samples, 3), np.float32)
+    right = np.empty(samples, np.float32)
     slope = np.empty(4, np.float32)
     for b in range(len(volumes)):
         volume, sums = volumes[b], found[b]
         for r in range(origins.shape[1]):
-            red, green, blue = slopes[b, r, 0], slopes[b, r, 1], slopes[b, r, 2]
-            if red == ZERO and green == ZERO and blue == ZERO:
-                continue
+            red, green, blue, ends = slopes[b, r, 0], slopes[b, r, 1], slopes[b, r, 2], slopes[b, r, 3]
             left, count = ONE, 0
             for i in range(samples):
                 along = near[b, r] + (np.float32(i) + jitter[b, r]) * step
@@ -117,15 +121,18 @@ def _backward(volumes, origins, directions, near, jitter, lens, samples, slopes,
                 places[count, 0], places[count, 1], places[count, 2] = x, y, z
                 left *= np.exp(-step * OPACITY32 * _softplus(value[0]))
                 lefts[count] = left
+                right[count] = ends if abs(along - true[b, r]) < NEAR32 else ZERO
                 count += 1
                 if left < LEFT:
                     break
             behind = left * (red + green + blue)  # what is seen behind, times the slope
+            if true[b, r] < ZERO:
+                behind += left * ends
             for i in range(count - 1, -1, -1):
                 value, left = values[i], lefts[i]
                 before = lefts[i - 1] if i else ONE
                 seen = before - left
-                told = red * value[1] + green * value[2] + blue * value[3]
+                told = red * value[1] + green * value[2] + blue * value[3] + right[i]
                 slope[0] = step * (left * told - behind) * OPACITY32 / (ONE + np.exp(-value[0]))
                 slope[1], slope[2], slope[3] = seen * red, seen * green, seen * blue
                 behind += seen * told
@@ -139,9 +146,10 @@ def _backward(volumes, origins, directions, near, jitter, lens, samples, slopes,
 
 class _March(Function):
     @staticmethod
-    def forward(ctx, volumes, origins, directions, near, jitter, lens, samples):
-        arrays = [x.detach().float().contiguous() for x in (volumes, origins, directions, near, jitter, lens)]
-        colors = torch.empty_like(arrays[1])
+    def forward(ctx, volumes, *rays):
+        *rays, samples = rays
+        arrays = [x.detach().float().contiguous() for x in (volumes, *rays)]
+        colors = torch.empty(*arrays[1].shape[:2], 4)
         _forward(*(x.numpy() for x in arrays), samples, colors.numpy())
         ctx.save_for_backward(*arrays)
         ctx.samples = samples
@@ -154,7 +162,7 @@ class _March(Function):
         found = torch.zeros_like(volumes)
         arrays = [x.numpy() for x in ctx.saved_tensors]
         _backward(*arrays, ctx.samples, slopes.float().contiguous().numpy(), found.numpy())
-        return found, None, None, None, None, None, None
+        return found, *[None] * len(ctx.saved_tensors)
 
 
 def march_numba(
@@ -163,8 +171,9 @@ def march_numba(
     directions: Float[Tensor, "b r 3"],
     near: Float[Tensor, "b r"],
     jitter: Float[Tensor, "b r"],
+    true: Float[Tensor, "b r"],
     lens: Float[Tensor, "b 2"],
     samples: int,
-) -> Float[Tensor, "b r 3"]:
+) -> Float[Tensor, "b r 4"]:
     """See `suite.geometry.frustum_volumes.march_torch`; in float32, without gradients to the rays."""
-    return _March.apply(volumes, origins, directions, near, jitter, lens, samples)
+    return _March.apply(volumes, origins, directions, near, jitter, true, lens, samples)

@@ -10,8 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-
-from suite.types import Frames, Images
+from jaxtyping import Float
 
 
 @runtime_checkable
@@ -56,7 +55,9 @@ class Pool:
         self.scenes, self.batch, self.reuse, self.size, self.seed = scenes, batch, reuse, size, seed
         self.kept: deque[tuple[int, torch.Tensor, tuple[Any, ...]]] = deque(maxlen=size)
 
-    def draw(self, step: int, generator: torch.Generator) -> tuple[Images | Frames, list[Any]]:
+    def draw(
+        self, step: int, generator: torch.Generator
+    ) -> tuple[Float[torch.Tensor, "b *f c h w"], list[Any]]:
         """The pictures (or clips) of this step, float32 RGB in [0, 1], and what is known of each."""
         newest = step // self.reuse + self.size // 8  # a few batches more than needed at the start
         first = max(0, newest - self.size + 1)

@@ -8,14 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from suite.toyworld import characters
 from suite.toyworld.dataset import Named, orbit, random_directions, random_spec, specs_by_kind
 from suite.toyworld.objects import ObjectSpec, Surface, article, build, held_out
-from suite.toyworld.render import Lights, render
+from suite.toyworld.render import Lights, Pictures, render
 
 FOV_DEG = 49.13
 DISTANCE = (1.5, 2.2)
+SPAN = 0.87  # depths lie this far before and behind a thing's middle: half a cube's diagonal
 HELD_OUT_KINDS = ("armchair", "rabbit", "teapot", "truck")  # never shown in training
 SPLITS = {
     "train": lambda spec: not held_out(spec) and spec.kind not in HELD_OUT_KINDS,
@@ -41,7 +45,10 @@ class Viewpoints:
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """`b` things: their `v` views side by side, `images` `b h v*w 3` float32 RGB in [0, 1], and the viewpoints."""
+    """`b` things: their `v` views side by side, `images` `b h v*w 3` float32 RGB in [0, 1], and the viewpoints.
+
+    With depths a fourth channel says how far away what is seen is along the viewing axis: see `depth_of`.
+    """
 
     images: np.ndarray
     labels: tuple[Viewpoints, ...]
@@ -54,6 +61,7 @@ class ViewPairs:
         real: Surfaces that are shown beside the procedural objects.
         size: Height and width of a view in pixels.
         views: Views of each thing, from cameras all around.
+        depths: Whether images have a fourth channel.
         shares: How often a thing is a procedural object, a real object, and a person; splits other than "train"
             have procedural objects alone.
         split: "train" leaves out the held-out compositions and kinds; "held_out" shows such compositions of the other
@@ -69,6 +77,7 @@ class ViewPairs:
         real: Sequence[Named] = (),
         size: int = 64,
         views: int = 4,
+        depths: bool = False,
         shares: tuple[float, float, float] = (0.6, 0.3, 0.1),
         split: str = "train",
     ) -> None:
@@ -78,7 +87,7 @@ class ViewPairs:
             raise ValueError(f"A pair needs two views, got views={views}.")
         weights = np.array(shares, dtype=float) * [1, bool(real), 1]
         self.shares = weights / weights.sum() if split == "train" else np.array([1.0, 0.0, 0.0])
-        self.real, self.size, self.views = tuple(real), size, views
+        self.real, self.size, self.views, self.depths = tuple(real), size, views, depths
         self.specs = specs_by_kind(SPLITS[split])
 
     def batch(self, count: int, seed: int, number: int) -> ViewBatch:
@@ -103,7 +112,10 @@ class ViewPairs:
             spec = self.spec(random)
             name, surface = spec.prompt, build(spec)
         viewpoints = random_viewpoints(name, self.views, random)
-        images = seen_from(surface, viewpoints, still_light(random), size=self.size)
+        pictures = pictures_from(surface, viewpoints, still_light(random), size=self.size)
+        images = pictures.images
+        if self.depths:
+            images = np.concatenate([images, coded_depth(pictures, viewpoints)[..., None]], axis=-1)
         return np.concatenate(list(images), axis=1), viewpoints
 
 
@@ -123,9 +135,27 @@ def still_light(random: np.random.Generator) -> Lights:
 
 def seen_from(surface: Surface, viewpoints: Viewpoints, light: Lights, *, size: int = 64) -> np.ndarray:
     """The `v` views, `v h w 3`, on white, under one light."""
+    return pictures_from(surface, viewpoints, light, size=size).images
+
+
+def pictures_from(surface: Surface, viewpoints: Viewpoints, light: Lights, *, size: int = 64) -> Pictures:
+    """The same with masks and depths."""
     places = (viewpoints.azimuth_deg, viewpoints.elevation_deg, viewpoints.distance)
     count = len(viewpoints.distance)
     lights = Lights(*(np.repeat(x, count, axis=0) for x in (light.directions, light.ambient, light.diffuse)))
     return render(
         surface, orbit(*map(np.array, places)), np.full(count, FOV_DEG), height=size, width=size, lights=lights
-    ).images  # fmt: skip
+    )  # fmt: skip
+
+
+def coded_depth(pictures: Pictures, viewpoints: Viewpoints) -> np.ndarray:
+    """Depths `v h w` as numbers that a byte holds: 0 where less than half a pixel is covered, else above 1/255."""
+    behind = pictures.depth - np.array(viewpoints.distance, np.float32)[:, None, None]  # the thing's middle
+    return np.where(pictures.masks > 0.5, np.clip(behind / (2 * SPAN) + 0.5, 1 / 255, 1), 0).astype(
+        np.float32
+    )
+
+
+def depth_of(coded: Float[Tensor, "*b h w"], distance: Float[Tensor, "*b"]) -> Float[Tensor, "*b h w"]:
+    """Depths from what `coded_depth` made of them, to within SPAN / 255; 0 where nothing is seen."""
+    return torch.where(coded > 0, (coded - 0.5) * 2 * SPAN + distance[..., None, None], 0.0)

@@ -2,10 +2,22 @@
 
 import numpy as np
 import pytest
+import torch
 
 from suite.toyworld.dataset import random_spec, specs_by_kind
 from suite.toyworld.objects import build, held_out, parse
-from suite.toyworld.view_pairs import DISTANCE, HELD_OUT_KINDS, SPLITS, ViewPairs, seen_from, still_light
+from suite.toyworld.view_pairs import (
+    DISTANCE,
+    HELD_OUT_KINDS,
+    SPAN,
+    SPLITS,
+    ViewPairs,
+    coded_depth,
+    depth_of,
+    pictures_from,
+    seen_from,
+    still_light,
+)
 
 
 def test_a_batch_follows_from_its_number():
@@ -74,3 +86,18 @@ def test_fancy_objects_are_rarer():
 def test_bad_options(options, words):
     with pytest.raises(ValueError, match=words):
         ViewPairs(**options)
+
+
+def test_depths_in_a_byte():
+    """The fourth channel gives back what the renderer measured, half a byte's step away at most; nothing stays nothing."""
+    batch = ViewPairs(size=32, views=2, depths=True).batch(3, 0, 0)
+    assert batch.images.shape == (3, 32, 64, 4)
+    assert np.array_equal(batch.images[..., :3], ViewPairs(size=32, views=2).batch(3, 0, 0).images)
+    light = still_light(np.random.default_rng(0))
+    viewpoints = batch.labels[0]
+    pictures = pictures_from(build(parse("red car")), viewpoints, light, size=32)
+    bytes_ = np.round(coded_depth(pictures, viewpoints) * 255)
+    depth = depth_of(torch.from_numpy(bytes_ / 255), torch.tensor(viewpoints.distance)).numpy()
+    seen = pictures.masks > 0.5
+    assert seen.any() and not depth[~seen].any()
+    assert np.abs(depth - pictures.depth)[seen].max() <= SPAN / 255 * 1.01
