@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.resnet import ResnetBlock2D
 from jaxtyping import Float
@@ -26,14 +28,16 @@ GROUPS = 16
 
 
 class ViewVolume(ModelMixin, ConfigMixin):
-    """Decoder from a picture and its encoder's patches to a volume.
+    """Decoder from a picture and its encoder's patches to a volume: a transformer, then convolutions.
 
     Args:
         size: Height and width of pictures in pixels.
         grid: Voxels a side, and layers; half or a quarter of size.
-        tokens: Width of the encoder's tokens.
+        tokens: Width of the encoder's tokens, and of the transformer's.
         patch: Side of its patches in pixels.
-        channels: At the grid's resolution, at half of it, and at the patches'.
+        blocks: Of the transformer.
+        turns: How often the patches go through all of them.
+        channels: At the grid's resolution, and at half of it.
     """
 
     @register_to_config
@@ -43,30 +47,34 @@ class ViewVolume(ModelMixin, ConfigMixin):
         grid: int = 32,
         tokens: int = 192,
         patch: int = 8,
-        channels: Sequence[int] = (64, 96, 160),
+        blocks: int = 2,
+        turns: int = 4,
+        channels: Sequence[int] = (48, 96),
     ) -> None:
         super().__init__()
         if size // patch * 4 != grid or size % grid:
             raise ValueError(f"grid must be four times the patches a side, {size // patch}, got {grid}.")
-        fine, middle, coarse = channels
-        camera = 2 * fine
-        self.camera = nn.Sequential(nn.Linear(3, camera), nn.SiLU(), nn.Linear(camera, camera))
+        fine, middle = channels
+        self.camera = nn.Sequential(nn.Linear(3, tokens), nn.SiLU(), nn.Linear(tokens, tokens))
+        self.transformer = nn.ModuleList(
+            [BasicTransformerBlock(tokens, max(1, tokens // 32), 32, activation_fn="gelu") for _ in range(blocks)]
+        )
+        for block in self.transformer:
+            block.attn1.set_processor(AttnProcessor())
         self.pixels = nn.Conv2d(3 * (size // grid) ** 2, fine, 3, padding=1)
         self.smaller = nn.Conv2d(fine, middle, 3, stride=2, padding=1)
 
         def block(inputs: int, outputs: int) -> ResnetBlock2D:
             return ResnetBlock2D(
-                in_channels=inputs, out_channels=outputs, temb_channels=camera, groups=GROUPS
+                in_channels=inputs, out_channels=outputs, temb_channels=tokens, groups=GROUPS
             )
 
-        self.before = block(fine, fine)
-        self.coarse = nn.ModuleList([block(tokens, coarse), block(coarse, coarse)])
-        self.middle = nn.ModuleList([block(coarse + middle, middle), block(middle, middle)])
-        self.fine = nn.ModuleList([block(middle + fine, fine), block(fine, fine)])
+        self.middle = block(tokens + middle, middle)
+        self.fine = block(middle + fine, fine)
         self.norm = nn.GroupNorm(GROUPS, fine)
         self.conv_out = nn.Conv2d(fine, 4 * grid, 1)
         with torch.no_grad():
-            self.conv_out.weight[:].mul_(0.3)
+            self.conv_out.weight.mul_(0.3)
             self.conv_out.bias.zero_()
             self.conv_out.bias[:grid] = EMPTY
 
@@ -82,16 +90,14 @@ class ViewVolume(ModelMixin, ConfigMixin):
         elevation = torch.deg2rad(reference.elevation_deg)
         told = torch.stack([elevation.sin(), elevation.cos(), reference.distance - 1.8], dim=1)
         camera = self.camera(told.to(images.dtype))
+        x = tokens.to(images.dtype) + camera[:, None]
+        for _ in range(self.config.turns):
+            for block in self.transformer:
+                x = block(x)
+        x = x[:, 1:].movedim(1, 2).unflatten(2, (side, side))
         fine = self.pixels(F.pixel_unshuffle(2 * images - 1, self.config.size // grid))
-        fine = self.before(fine, camera)
-        middle = self.smaller(fine)
-        x = tokens[:, 1:].movedim(1, 2).unflatten(2, (side, side)).to(images.dtype)
-        for block in self.coarse:
-            x = block(x, camera)
-        for blocks, beside in ((self.middle, middle), (self.fine, fine)):
-            x = torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), beside], dim=1)
-            for block in blocks:
-                x = block(x, camera)
+        for block, beside in ((self.middle, self.smaller(F.silu(fine))), (self.fine, fine)):
+            x = block(torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), beside], dim=1), camera)
         x = self.conv_out(F.silu(self.norm(x))).float().unflatten(1, (4, grid))
         seen = F.avg_pool2d(images, self.config.size // grid)[:, :, None]
         return torch.cat([x[:, :1], x[:, 1:] + seen], dim=1).permute(0, 2, 3, 4, 1).contiguous()

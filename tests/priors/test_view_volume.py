@@ -46,7 +46,7 @@ def test_at_first_pixels_say_the_colours(views):
     """Where the last layer is silent, each voxel has its pixels' mean colour and the density of the beginning."""
     with global_randomness():
         reseed(0, 0, "volume")
-        network = ViewVolume(size=32, grid=16, tokens=16, channels=(16, 16, 16))
+        network = ViewVolume(size=32, grid=16, tokens=16, blocks=1, channels=(16, 16))
     torch.nn.init.zeros_(network.conv_out.weight)
     images, cameras = views
     volumes = network(images[:, 0], torch.randn(3, 17, 16), cameras[0])
