@@ -24,6 +24,7 @@ from suite.geometry.frustum_volumes import Volumes
 from suite.types import Images
 
 EMPTY = -4.0  # raw density at the start: a ray is stopped half the time
+STEEP = 32.0  # times what the last layer says of density: a surface is a step of ten or so between two voxels
 GROUPS = 16
 
 
@@ -57,7 +58,10 @@ class ViewVolume(ModelMixin, ConfigMixin):
         fine, middle = channels
         self.camera = nn.Sequential(nn.Linear(3, tokens), nn.SiLU(), nn.Linear(tokens, tokens))
         self.transformer = nn.ModuleList(
-            [BasicTransformerBlock(tokens, max(1, tokens // 32), 32, activation_fn="gelu") for _ in range(blocks)]
+            [
+                BasicTransformerBlock(tokens, max(1, tokens // 32), 32, activation_fn="gelu")
+                for _ in range(blocks)
+            ]
         )
         for block in self.transformer:
             block.attn1.set_processor(AttnProcessor())
@@ -75,8 +79,9 @@ class ViewVolume(ModelMixin, ConfigMixin):
         self.conv_out = nn.Conv2d(fine, 4 * grid, 1)
         with torch.no_grad():
             self.conv_out.weight.mul_(0.3)
+            self.conv_out.weight[:grid] /= STEEP
             self.conv_out.bias.zero_()
-            self.conv_out.bias[:grid] = EMPTY
+            self.conv_out.bias[:grid] = EMPTY / STEEP
 
     def forward(self, images: Images, tokens: Float[Tensor, "b l k"], reference: Cameras) -> Volumes:
         """Volumes of pictures.
@@ -100,7 +105,7 @@ class ViewVolume(ModelMixin, ConfigMixin):
             x = block(torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), beside], dim=1), camera)
         x = self.conv_out(F.silu(self.norm(x))).float().unflatten(1, (4, grid))
         seen = F.avg_pool2d(images, self.config.size // grid)[:, :, None]
-        return torch.cat([x[:, :1], x[:, 1:] + seen], dim=1).permute(0, 2, 3, 4, 1).contiguous()
+        return torch.cat([STEEP * x[:, :1], x[:, 1:] + seen], dim=1).permute(0, 2, 3, 4, 1).contiguous()
 
     def of(self, images: Images, tokens: Float[Tensor, "b l k"], reference: Cameras) -> Volumes:
         """The same of pictures of any size, in this network's precision."""

@@ -23,7 +23,7 @@ from suite.geometry.cameras import Cameras
 from suite.geometry.frustum_volumes import Volumes, cast_rays, render_volumes
 from suite.io.images import contact_sheet, write_image
 from suite.metrics.images import psnr, ssim
-from suite.rng import generator, global_randomness, reseed
+from suite.rng import global_randomness, reseed
 from suite.run import Run
 from suite.toyworld.dataset import real_surfaces
 from suite.toyworld.pool import Pool

@@ -59,7 +59,9 @@ class Pool:
         self, step: int, generator: torch.Generator
     ) -> tuple[Float[torch.Tensor, "b *f c h w"], list[Any]]:
         """The pictures (or clips) of this step, float32 RGB in [0, 1], and what is known of each."""
-        newest = step // self.reuse + self.size // 2  # at the start too there is enough not to be learnt by heart
+        newest = (
+            step // self.reuse + self.size // 2
+        )  # at the start too there is enough not to be learnt by heart
         first = max(0, newest - self.size + 1)
         if self.kept and not first <= self.kept[-1][0] <= newest:
             self.kept.clear()

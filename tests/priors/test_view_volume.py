@@ -121,5 +121,7 @@ def test_another_resolution(training, views, tmp_path):
 
 
 def test_a_folder_without_an_encoder(tmp_path):
-    with pytest.raises(UserError, match="has no folder image_encoder/. Give one that suite train_view_volume"):
+    with pytest.raises(
+        UserError, match="has no folder image_encoder/. Give one that suite train_view_volume"
+    ):
         VolumeTraining(init=str(tmp_path))

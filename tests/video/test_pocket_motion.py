@@ -9,7 +9,6 @@ from suite.toyworld.clips import Clips
 from video.motion_prior import MotionPrior
 from video.shipped import FILE, pocket_motion
 
-
 MOTIONS = ("spinning", "sliding left", "rising", "growing")
 
 

@@ -140,9 +140,9 @@ def test_a_motion_lora_is_trained_resumed_and_saved(command, tiny_folder, videos
     """`suite train_motion_lora` on a module in the original's layout, of clips as a zooming camera sees them."""
     save_file(random_original(), tmp_path / "mm.safetensors")
     line = (
-        f"train_motion_lora prior=sd15 prior.path={tiny_folder('sd15')} motion.path={tmp_path / 'mm.safetensors'} "
-        f"clips.videos={videos} clips.frames=2 camera=zoom_in steps=3 rank=2 {RECIPE} save_every='1 steps' "
-        "previews=0 device=cpu"
+        f"train_motion_lora prior=sd15 prior.path={tiny_folder('sd15')} motion=file "
+        f"motion.path={tmp_path / 'mm.safetensors'} clips.videos={videos} clips.frames=2 "
+        f"camera=zoom_in steps=3 rank=2 {RECIPE} save_every='1 steps' previews=0 device=cpu"
     )
     killed_and_resumed(command, monkeypatch, TrainMotionLora, line, "motion_lora.safetensors")
     run = command(f"{line} out=whole").directory

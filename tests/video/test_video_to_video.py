@@ -42,8 +42,8 @@ def run_task(folder, **options) -> dict:
 def test_rate_length_and_shape_are_kept(command, tiny_folder, source):
     """21 x 33 becomes 64 x 104, the nearest multiples of 8; 12 frames a second stay; the source is at the left."""
     done = command(
-        f"video_to_video video={source} prior=sd15 prior.path={tiny_folder('sd15')} steps=1 strength=0.3 out=run "
-        "'prompt=a red car'"
+        f"video_to_video video={source} motion=null prior=sd15 prior.path={tiny_folder('sd15')} steps=1 "
+        "strength=0.3 out=run 'prompt=a red car'"
     )
     assert done.status == 0, done.errors
     made, both = (VideoFile(done.directory / "videos" / f"{name}.mp4") for name in ("clip", "side_by_side"))

@@ -89,7 +89,11 @@ def test_the_commands_make_a_prior(command):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"rays": 0}, "rays must be positive, got 0"), ({"size": 40}, "multiple of 16"), ({"views": 1}, "two views")],
+    [
+        ({"rays": 0}, "rays must be positive, got 0"),
+        ({"size": 40}, "multiple of 16"),
+        ({"views": 1}, "two views"),
+    ],
 )
 def test_bad_options_say_what_to_type(options, message):
     with pytest.raises(ValueError, match=message):
