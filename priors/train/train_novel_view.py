@@ -90,7 +90,8 @@ class TrainNovelView(TrainDenoiser):
         pairs = ViewPairs(real=real_surfaces(objects) if objects else [], size=size, views=views)
         self.training = ViewTraining(
             pictures_of(pairs.batch(256 // views, seed, CODEC_BATCH).images), init=init, volume=volume, size=size,
-            pose=pose, widths=widths, width=width, layers=layers, drop=drop, noisy=noisy, ema=ema, autocast=half, seed=seed,
+            pose=pose, widths=widths, width=width, layers=layers, drop=drop, noisy=noisy, ema=ema,
+            autocast=half, seed=seed,
         )  # fmt: skip
         self.naming = naming if self.training.words else 0
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)

@@ -68,8 +68,10 @@ def cast_rays(
         ValueError: The numbers of volumes and cameras differ.
     """
     if not len(volumes) == len(reference) == len(wanted):
-        counts = (len(volumes), len(reference), len(wanted))
-        raise ValueError("Volumes need a reference and a wanted camera each, got %d, %d, %d." % counts)
+        raise ValueError(
+            "Volumes need a reference and a wanted camera each, "
+            f"got {len(volumes)}, {len(reference)}, {len(wanted)}."
+        )
     which = pixels.long()[..., None].expand(-1, -1, 3)
     rays = wanted.rays()
     origins, directions = (x.flatten(1, 2).gather(1, which) for x in (rays.origins, rays.directions))

@@ -153,8 +153,8 @@ def test_a_command_takes_another_shape(command, tiny_folder, tmp_path):
     """A wide picture into tall frames, without motion modules: they are not needed, and that is said."""
     write_image(tmp_path / "wide.png", torch.rand(3, 20, 50, generator=generator(0, 0, "wide")))
     done = command(
-        f"image_to_video image=wide.png motion=null prior=sd15 prior.path={tiny_folder('sd15')} frames=2 steps=1 height=64 "
-        "width=48 way=noise fit=pad out=run 'prompt=a red car'"
+        f"image_to_video image=wide.png motion=null prior=sd15 prior.path={tiny_folder('sd15')} frames=2 steps=1 "
+        "height=64 width=48 way=noise fit=pad out=run 'prompt=a red car'"
     )
     assert done.status == 0, done.errors
     assert read_image(done.directory / "images" / "still.png").rgb.shape == (1, 3, 64, 48)

@@ -95,7 +95,7 @@ def test_the_compiled_march_is_torchs(monkeypatch):
 
 
 def test_rays_end_on_the_plane_that_they_see():
-    """A wall across the frustum at depth 1.8: rays end there, by true depths; at others, or in the white, they do not."""
+    """A wall across the frustum at depth 1.8: rays end there, by true depths; not at others, nor in the white."""
     reference = Cameras.orbit(40.0, 20.0, 1.8, **LENS)
     volume = torch.full((1, 32, 8, 8, 4), 1.0)
     volume[..., 0] = -20.0

@@ -89,7 +89,7 @@ def test_bad_options(options, words):
 
 
 def test_depths_in_a_byte():
-    """The fourth channel gives back what the renderer measured, half a byte's step away at most; nothing stays nothing."""
+    """The fourth channel gives back what the renderer measured, half a byte's step away; nothing stays nothing."""
     batch = ViewPairs(size=32, views=2, depths=True).batch(3, 0, 0)
     assert batch.images.shape == (3, 32, 64, 4)
     assert np.array_equal(batch.images[..., :3], ViewPairs(size=32, views=2).batch(3, 0, 0).images)
