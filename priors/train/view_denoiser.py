@@ -5,8 +5,8 @@
 Beside x_t lies the picture, or, given a volume that `suite train_view_volume` made, the picture's volume as the wanted
 camera sees it; volume and picture encoder stay as they are then. Else denoiser, picture encoder and projection learn
 together, from nothing or from a text prior's denoiser; then encoder and projection begin with the prior's words for
-what is to be seen (priors/train/picture_words.py). The codec is that of the pocket prior. Without a picture, both inputs are
-zeros, which is what guidance starts from.
+what is to be seen (priors/train/picture_words.py). The codec is that of the pocket prior. Without a picture, both
+inputs are zeros, which is what guidance starts from.
 """
 
 import copy
