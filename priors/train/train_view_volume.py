@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from priors.loading.zero123 import load_view_volume
@@ -19,10 +19,11 @@ from priors.train.v_loss import follow
 from priors.train.view_denoiser import PATCH, build_image_encoder
 from priors.view_condition import image_tokens
 from priors.view_volume import ViewVolume
+from suite.errors import UserError
 from suite.geometry.cameras import Cameras
 from suite.geometry.frustum_volumes import Volumes, cast_rays, render_volumes
 from suite.io.images import contact_sheet, write_image
-from suite.metrics.images import psnr, ssim
+from suite.metrics.images import WINDOW, psnr, ssim
 from suite.rng import global_randomness, reseed
 from suite.run import Run
 from suite.toyworld.dataset import real_surfaces
@@ -97,8 +98,10 @@ class TrainViewVolume(TrainDenoiser):
         size: Height and width of the pictures in pixels.
         batch: Things in a step.
         views: Views of each: one is given, all are compared.
-        rays: Of each view in a step.
+        patch: Side of the square of each view that is compared in a step, in pixels.
         geometry: Weight of true depths, -log of how much of a ray ends where it should, beside squared errors.
+        structure: Weight of 1 - SSIM of the squares beside them.
+        shares: How often a thing is a procedural object, a real object, and a person.
         reuse: Steps for which a new batch of things is rendered once.
         pool: Rendered batches that are kept to draw from.
         steps: Number of steps.
@@ -118,8 +121,10 @@ class TrainViewVolume(TrainDenoiser):
         size: int = 64,
         batch: int = 32,
         views: int = 4,
-        rays: int = 512,
+        patch: int = 24,
         geometry: float = 0.01,
+        structure: float = 0.02,
+        shares: tuple[float, float, float] = (0.6, 0.3, 0.1),
         reuse: int = 4,
         pool: int = 64,
         steps: int = 20_000,
@@ -130,10 +135,13 @@ class TrainViewVolume(TrainDenoiser):
         half: bool = True,
         seed: int = 0,
     ) -> None:
-        check_sizes(size=size, lr=lr, noisy=1.0, batch=batch, rays=rays, reuse=reuse, pool=pool, steps=steps)
+        check_sizes(size=size, lr=lr, noisy=1.0, batch=batch, reuse=reuse, pool=pool, steps=steps)
         self.steps, self.lr, self.seed, self.size = steps, lr, seed, size
-        self.rays, self.geometry = rays, geometry
-        pairs = ViewPairs(real=real_surfaces(objects) if objects else [], size=size, views=views, depths=True)
+        if not WINDOW <= patch <= size:
+            raise UserError(f"patch must be {WINDOW} (SSIM's window) to {size} pixels, got {patch}.")
+        self.patch, self.geometry, self.structure = patch, geometry, structure
+        real = real_surfaces(objects) if objects else []
+        pairs = ViewPairs(real=real, size=size, views=views, depths=True, shares=shares)
         self.training = VolumeTraining(
             init=init, size=size, width=width, layers=layers, ema=ema, autocast=half, seed=seed
         )
@@ -145,19 +153,22 @@ class TrainViewVolume(TrainDenoiser):
         views, cameras = mirrored(*views_of(strips, viewpoints), generator)
         views, cameras = views.to(device), [camera.to(device) for camera in cameras]
         volumes = self.training.volumes(views[:, 0, :3], cameras[0])
-        errors, surprises = [], []
+        errors, surprises, differences = [], [], []
         for number, camera in enumerate(cameras):
-            pixels, jitter = (torch.rand(len(views), self.rays, generator=generator) for _ in range(2))
-            pixels, jitter = (pixels * self.size**2).long().to(device), jitter.to(device)
+            pixels = random_squares(len(views), self.patch, self.size, generator).to(device)
+            jitter = torch.rand(pixels.shape, generator=generator).to(device)
             true = views[:, number].flatten(2).gather(2, pixels[:, None].expand(-1, 4, -1))
             depth = depth_of(true[:, 3:], camera.distance)[:, 0]
             made, ends = cast_rays(volumes, cameras[0], camera, pixels, jitter=jitter, depth=depth)
+            square = (self.patch, self.patch)
             errors.append((made - true[:, :3]).square().mean())
             surprises.append(-torch.log(ends + UNSURE).mean())
-        error, surprise = torch.stack(errors).mean(), torch.stack(surprises).mean()
+            differences.append(1 - ssim(made.unflatten(2, square), true[:, :3].unflatten(2, square)).mean())
+        error, surprise, difference = (torch.stack(x).mean() for x in (errors, surprises, differences))
         self.log("elsewhere", torch.stack(errors[1:]).mean().detach())
         self.log("surprise", surprise.detach())
-        return error + self.geometry * surprise
+        self.log("difference", difference.detach())
+        return error + self.geometry * surprise + self.structure * difference
 
     def preview(self, step: int, run: Run) -> None:
         """Picture, volume's view and truth; PSNR and SSIM of held-out things in the log."""
@@ -195,6 +206,14 @@ def views_of(
         Cameras.orbit(*places[..., k].unbind(1), FOV_DEG, height=size, width=size) for k in range(views)
     ]
     return strips.unflatten(3, (views, size)).movedim(3, 1), cameras
+
+
+def random_squares(count: int, side: int, size: int, generator: torch.Generator) -> Int[Tensor, "b r"]:
+    """Pixels, row times width plus column, of a square in each picture; those at edges as often as others."""
+    corners = torch.rand(count, 2, generator=generator) * (size + side) - side
+    rows, columns = corners.round().long().clamp(0, size - side).unbind(1)
+    square = torch.arange(side)[:, None] * size + torch.arange(side)
+    return (rows * size + columns)[:, None] + square.flatten()
 
 
 def mirrored(

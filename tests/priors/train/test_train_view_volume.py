@@ -50,7 +50,7 @@ def test_a_mirrored_thing_is_seen_by_mirrored_cameras(strips):
 
 def test_it_learns_a_thing():
     """Twenty steps on the same few things lower the error of their views by half."""
-    task = TrainViewVolume(batch=2, views=3, rays=256, reuse=100, pool=1, steps=20, lr=3e-3, **SMALL)
+    task = TrainViewVolume(batch=2, views=3, patch=32, structure=0, reuse=100, pool=1, steps=20, lr=3e-3, **SMALL)
     optimizer, errors = task.make_optimizer(), []
     for group in optimizer.param_groups:
         group["lr"] = 3e-3
@@ -75,7 +75,7 @@ def test_going_on_from_a_folder(tmp_path):
 
 def test_the_commands_make_a_prior(command):
     """`suite train_view_volume` leaves volume/, and `suite train_novel_view volume=` a prior with it."""
-    done = command(f"train_view_volume steps=2 rays=32 {SMALL_RUN} device=cpu previews=1")
+    done = command(f"train_view_volume steps=2 patch=11 {SMALL_RUN} device=cpu previews=1")
     assert done.status == 0, done.errors
     assert list((done.directory / "images").glob("volumes_*.png"))
     assert json.loads((done.directory / "report.json").read_text())["measures"]["volume_megabytes"] < 12
@@ -90,7 +90,7 @@ def test_the_commands_make_a_prior(command):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rays": 0}, "rays must be positive, got 0"),
+        ({"patch": 8}, "patch must be 11 .SSIM.s window. to 64 pixels, got 8"),
         ({"size": 40}, "multiple of 16"),
         ({"views": 1}, "two views"),
     ],
