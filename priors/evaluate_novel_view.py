@@ -17,7 +17,7 @@ from torch import Tensor
 
 from priors.base import Prior
 from priors.train.train_novel_view import pictures_of, sample_views
-from priors.view_questions import Question, cameras_of, nearest_views, questions, resized
+from priors.view_questions import Question, nearest_views, questions, resized
 from priors.zero123 import Zero123Prior
 from suite.diffusion.samplers import starting_noise
 from suite.errors import UserError
@@ -28,7 +28,7 @@ from suite.rng import generator
 from suite.run import Run
 from suite.task import Task
 from suite.toyworld.objects import build
-from suite.toyworld.view_pairs import SPLITS, seen_from
+from suite.toyworld.view_pairs import SPLITS, cameras_of, seen_from
 from suite.types import Images
 
 BARS = {"psnr": 18.0, "ssim": 0.80}  # what pocket-zero123 is held to, on held_out and on held_out_kinds
@@ -99,7 +99,7 @@ class EvaluateNovelView(Task):
 
     def sample(self, asked: Sequence[Question], given: Images, run: Run) -> Float[Tensor, "n v 3 h w"]:
         """What the prior shows from every wanted camera."""
-        cameras = cameras_of(asked, self.size)
+        cameras = cameras_of([question.viewpoints for question in asked], self.size)
         total, v = len(asked) * self.views, self.views
         chunks = [torch.arange(i, min(i + self.batch, total)) for i in range(0, total, self.batch)]
         done = []

@@ -6,8 +6,7 @@
               polar           the reference's own polar angle  Stable Zero123
               radius_polar    both                             what `suite train_novel_view` makes
 
-Polar angles are measured from the zenith down (Liu et al. 2023, arXiv:2303.11328). Where `suite train_novel_view`
-begins from a text prior, W has a hidden layer beside it (`PoseProjection`).
+Polar angles are measured from the zenith down (Liu et al. 2023, arXiv:2303.11328).
 """
 
 import torch
@@ -20,27 +19,6 @@ from suite.geometry.cameras import Cameras
 from suite.types import Images
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-
-
-class PoseProjection(nn.Linear):
-    """W x + b + V silu(U x + c), x = [token, pose]: for products of the picture's own view and how the camera moves.
-
-    Args:
-        inputs, outputs: Of both.
-        hidden: Width between U and V; V is 0 at first.
-    """
-
-    def __init__(
-        self, inputs: int, outputs: int, hidden: int, device: torch.device | str | None = None
-    ) -> None:
-        super().__init__(inputs, outputs, device=device)
-        self.hidden = nn.Linear(inputs, hidden, device=device)
-        self.more = nn.Linear(hidden, outputs, bias=False, device=device)
-        nn.init.zeros_(self.more.weight)
-
-    def forward(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b o"]:
-        """What the U-Net attends to."""
-        return super().forward(x) + self.more(F.silu(self.hidden(x)))
 
 
 def image_tokens(encoder: nn.Module, images: Images) -> Float[Tensor, "b l d"]:
@@ -74,7 +52,7 @@ def relative_pose(pose: str, reference: Cameras, target: Cameras) -> Float[Tenso
 def join(
     projection: nn.Linear, tokens: Float[Tensor, "b l d"], pose: Float[Tensor, "b p"]
 ) -> Float[Tensor, "b l k"]:
-    """W [token, pose] + b, or what a `PoseProjection` says, in float32."""
+    """W [token, pose] + b, in float32."""
     pose = pose[:, None].expand(-1, tokens.shape[1], -1)
     return projection(torch.cat([tokens, pose], dim=-1).to(projection.weight.dtype)).float()
 

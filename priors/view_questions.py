@@ -10,13 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from priors.train.train_novel_view import pictures_of
-from suite.geometry.cameras import Cameras
 from suite.toyworld.dataset import random_spec, specs_by_kind
 from suite.toyworld.objects import ObjectSpec, build
 from suite.toyworld.paints import COLORS
 from suite.toyworld.render import Lights
 from suite.toyworld.view_pairs import (
-    FOV_DEG,
     SPLITS,
     Viewpoints,
     random_viewpoints,
@@ -97,15 +95,6 @@ def bank_renders(bank: Sequence[ObjectSpec], given: Sequence[int], size: int) ->
     places = Viewpoints("", *(tuple(float(GIVEN[g][k]) for g in given) for k in range(3)))
     seen = np.stack([seen_from(build(spec), places, PLAIN_LIGHT, size=size) for spec in bank], axis=1)
     return {g: pictures_of(images) for g, images in zip(given, seen)}
-
-
-def cameras_of(asked: Sequence[Question], size: int) -> Cameras:
-    """All viewpoints of all things in a row, the given one of each first."""
-    every = [
-        [x for question in asked for x in getattr(question.viewpoints, field)]
-        for field in ("azimuth_deg", "elevation_deg", "distance")
-    ]
-    return Cameras.orbit(*every, FOV_DEG, height=size, width=size)
 
 
 def resized(images: Images, size: int) -> Images:

@@ -33,7 +33,7 @@ from priors.loading.folders import (
 )
 from priors.loading.single_files import CONFIGURATIONS, UNET, VAE, filled, ldm_unet, ldm_vae
 from priors.loading.weights import choose, read_tensors
-from priors.view_condition import PoseProjection, has_projection
+from priors.view_condition import has_projection
 from priors.view_volume import ViewVolume
 from suite.errors import UserError
 
@@ -50,7 +50,7 @@ class Zero123Components:
         name: Where it came from, for messages.
         unet, vae: As Stable Diffusion's, but that the U-Net is fed two latents.
         image_encoder: A CLIPVisionModelWithProjection (one token a picture) or a CLIPVisionModel (one a patch).
-        projection: A linear layer, or a PoseProjection, from a token and the pose to what the U-Net attends to.
+        projection: A linear layer, from a token and the pose to what the U-Net attends to.
         scheduler: The scheduler's configuration.
         pose: Which numbers the pose is: one of POSES.
         volume: What makes a volume of the picture, whose view is laid beside x_t; else the picture itself is.
@@ -216,12 +216,7 @@ def _folder_projection(place: Path, variant: str | None, dtype: torch.dtype) -> 
     if not files:
         raise UserError(f"'{place}' has no weights. It holds: {listing(names)}. Download it again.")
     tensors = read_tensors(place / files[0])
-    own = {name.removeprefix("projection."): value.to(dtype) for name, value in tensors.items()}
-    if set(own) != {"weight", "bias", "hidden.weight", "hidden.bias", "more.weight"}:
-        return _linear(tensors, "", dtype, str(place))
-    projection = PoseProjection(*reversed(own["weight"].shape), len(own["hidden.bias"]), device="meta")
-    projection.load_state_dict(own, assign=True)
-    return projection.eval()
+    return _linear(tensors, "", dtype, str(place))
 
 
 def _linear(tensors: dict[str, Tensor], prefix: str, dtype: torch.dtype, place: str) -> nn.Linear:

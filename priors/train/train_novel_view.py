@@ -21,7 +21,7 @@ from suite.rng import generator
 from suite.run import Run
 from suite.toyworld.dataset import real_surfaces
 from suite.toyworld.pool import Pool
-from suite.toyworld.view_pairs import FOV_DEG, ViewPairs, Viewpoints
+from suite.toyworld.view_pairs import ViewPairs, Viewpoints, cameras_of
 from suite.types import Images
 
 PREVIEWED = ("train", "held_out", "held_out_kinds")
@@ -49,8 +49,6 @@ class TrainNovelView(TrainDenoiser):
         widths: Channels of the denoiser's levels, coarsest last.
         width: Of the picture's tokens.
         layers: Of the picture encoder.
-        naming: After a text prior (init), the first steps, in which picture encoder and projection alone learn the
-            words for the wanted view; without one there are no words to learn.
         pose: What the network is told of the cameras: radius_polar, or radius or polar as the public models.
         drop: How often the picture is left out, for classifier-free guidance.
         noisy: t = u^noisy for uniform u; below 1, more of the training is at strong noise.
@@ -75,7 +73,6 @@ class TrainNovelView(TrainDenoiser):
         widths: tuple[int, ...] = (64, 128, 192),
         width: int = 192,
         layers: int = 4,
-        naming: int = 2000,
         pose: str = "radius_polar",
         drop: float = 0.1,
         noisy: float = 0.5,
@@ -93,17 +90,11 @@ class TrainNovelView(TrainDenoiser):
             pose=pose, widths=widths, width=width, layers=layers, drop=drop, noisy=noisy, ema=ema,
             autocast=half, seed=seed,
         )  # fmt: skip
-        self.naming = naming if self.training.words else 0
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         strips, viewpoints = self.pool.draw(step, generator)
         pictures, targets, reference, wanted = pairs_of(strips, viewpoints, generator)
-        if step < self.naming:
-            texts = [seen.name for seen in viewpoints]
-            loss, told = self.training.naming_loss(pictures, texts, reference, wanted)
-            self.log("told", told)
-            return loss
         return self.training.loss(pictures, targets, reference, wanted, generator)
 
     def preview(self, step: int, run: Run) -> None:
@@ -161,11 +152,7 @@ def pairs_of(
     views, size = len(viewpoints[0].distance), strips.shape[2]
     first = torch.randint(views, (len(strips),), generator=generator)
     second = (first + 1 + torch.randint(views - 1, (len(strips),), generator=generator)) % views
-    every = strips.unflatten(3, (views, size)).movedim(3, 1)
+    every, cameras = strips.unflatten(3, (views, size)).movedim(3, 1), cameras_of(viewpoints, size)
     rows = torch.arange(len(strips))
-    places = torch.tensor([[v.azimuth_deg, v.elevation_deg, v.distance] for v in viewpoints])  # b 3 v
-    cameras = [
-        Cameras.orbit(*places[rows, :, which].unbind(1), FOV_DEG, height=size, width=size)
-        for which in (first, second)
-    ]
-    return every[rows, first], every[rows, second], *cameras
+    seen = [cameras[rows * views + which] for which in (first, second)]
+    return every[rows, first], every[rows, second], *seen

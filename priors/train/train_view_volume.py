@@ -28,7 +28,7 @@ from suite.rng import global_randomness, reseed
 from suite.run import Run
 from suite.toyworld.dataset import real_surfaces
 from suite.toyworld.pool import Pool
-from suite.toyworld.view_pairs import FOV_DEG, ViewPairs, Viewpoints, depth_of
+from suite.toyworld.view_pairs import FOV_DEG, ViewPairs, Viewpoints, cameras_of, depth_of
 from suite.types import Images
 
 UNSURE = 1e-3  # how much of a ray may end anywhere, at no more than this surprise
@@ -201,11 +201,9 @@ def views_of(
 ) -> tuple[Float[Tensor, "b v c h w"], list[Cameras]]:
     """The views of each thing, and for each of the `v` the cameras of all things."""
     views, size = len(viewpoints[0].distance), strips.shape[2]
-    places = torch.tensor([[v.azimuth_deg, v.elevation_deg, v.distance] for v in viewpoints])  # b 3 v
-    cameras = [
-        Cameras.orbit(*places[..., k].unbind(1), FOV_DEG, height=size, width=size) for k in range(views)
-    ]
-    return strips.unflatten(3, (views, size)).movedim(3, 1), cameras
+    every = torch.arange(len(strips)) * views
+    cameras = cameras_of(viewpoints, size)
+    return strips.unflatten(3, (views, size)).movedim(3, 1), [cameras[every + k] for k in range(views)]
 
 
 def random_squares(count: int, side: int, size: int, generator: torch.Generator) -> Int[Tensor, "b r"]:

@@ -4,8 +4,7 @@
 
 Beside x_t lies the picture, or, given a volume that `suite train_view_volume` made, the picture's volume as the wanted
 camera sees it; volume and picture encoder stay as they are then. Else denoiser, picture encoder and projection learn
-together, from nothing or from a text prior's denoiser; then encoder and projection begin with the prior's words for
-what is to be seen (priors/train/picture_words.py). The codec is that of the pocket prior. Without a picture, both
+together, from nothing or from a text prior's denoiser. The codec is that of the pocket prior. Without a picture, both
 inputs are zeros, which is what guidance starts from.
 """
 
@@ -28,9 +27,8 @@ from priors.loading.folders import projection_of, read_json
 from priors.loading.zero123 import POSES, VOLUME, Zero123Components, load_view_volume
 from priors.stable_diffusion import load as load_text_prior
 from priors.train.denoiser import SCHEDULER, build_denoiser, save_half
-from priors.train.picture_words import PictureWords
 from priors.train.v_loss import follow, noised, weighted_v_loss
-from priors.view_condition import PoseProjection, image_tokens, join, patches, relative_pose
+from priors.view_condition import image_tokens, join, relative_pose
 from priors.zero123 import SHIPPED, Zero123Prior, load_parts
 from suite.diffusion.noise import NoiseSchedule
 from suite.errors import UserError
@@ -85,7 +83,6 @@ class ViewTraining(nn.Module):
         super().__init__()
         self.drop, self.noisy, self.decay, self.autocast = drop, noisy, ema, autocast
         self.schedule = NoiseSchedule.from_scheduler_config(SCHEDULER)
-        self.words: PictureWords | None = None
         seen, view_volume = load_view_volume(volume) if volume else (None, None)
         with global_randomness():
             reseed(seed, 0, "view denoiser")
@@ -98,15 +95,14 @@ class ViewTraining(nn.Module):
                 text_prior = load_text_prior(init)
                 unet, self.codec = text_prior.unet, text_prior.vae
                 unet, width = widened(unet, 2 * unet.config.in_channels), unet.config.cross_attention_dim
-                encoder = seen or build_image_encoder(size, width, layers)
-                projection = _passing_on(encoder.config.hidden_size, POSES[pose], width)
-                self.words = PictureWords(text_prior, patches=patches(encoder), seed=seed)
+                encoder, projection = seen or build_image_encoder(size, width, layers), None
             else:
                 self.codec = fit_codec(pictures)
                 channels = self.codec.config.latent_channels
                 unet = build_denoiser(size // self.codec.config.patch, channels, width, widths)
                 unet, encoder = widened(unet, 2 * channels), seen or build_image_encoder(size, width, layers)
-                projection = nn.Linear(encoder.config.hidden_size + POSES[pose], width)
+                projection = None
+            projection = projection or nn.Linear(encoder.config.hidden_size + POSES[pose], width)
         if encoder.config.image_size != size:
             known = encoder.config.image_size
             raise UserError(f"{volume or init} knows pictures of {known} pixels, not size={size}.")
@@ -120,16 +116,6 @@ class ViewTraining(nn.Module):
             view_volume.requires_grad_(False).eval()
             encoder.requires_grad_(False)  # the volume is made of what it says
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
-
-    def naming_loss(
-        self, images: Images, texts: Sequence[str], reference: Cameras, wanted: Cameras
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """How far pictures and poses are from the words for the wanted views, and how many are told from the others."""
-        images, reference, wanted = (x.to(self.device) for x in (images, reference, wanted))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            looked = image_tokens(self.learning["image_encoder"], images)
-            tokens = join(self.learning["projection"], looked, relative_pose(self.pose, reference, wanted))
-        return self.words.loss(tokens, texts, wanted)
 
     def loss(
         self,
@@ -203,8 +189,6 @@ class ViewTraining(nn.Module):
         projection = self.average["projection"]
         linear = {f"projection.{n}": x.half().contiguous() for n, x in projection.state_dict().items()}
         sizes = {"in_channel": projection.in_features, "out_channel": projection.out_features}
-        if isinstance(projection, PoseProjection):
-            sizes["hidden"] = projection.hidden.out_features
         for folder in ("cc_projection", "scheduler"):
             (directory / folder).mkdir(parents=True, exist_ok=True)
         save_file(linear, directory / "cc_projection" / "diffusion_pytorch_model.safetensors")
@@ -242,15 +226,6 @@ def widened(unet: UNet2DConditionModel, in_channels: int) -> UNet2DConditionMode
         unet.conv_in.bias.copy_(old.bias)
     unet.register_to_config(in_channels=in_channels)
     return unet
-
-
-def _passing_on(inputs: int, numbers: int, outputs: int) -> PoseProjection:
-    """A projection that leaves a picture's tokens as they are, whatever the pose, until it has learnt more."""
-    projection = PoseProjection(inputs + numbers, outputs, 2 * outputs)
-    with torch.no_grad():
-        projection.bias.zero_()
-        projection.weight.copy_(torch.eye(outputs, inputs + numbers))
-    return projection
 
 
 def _is_zero123(init: str) -> bool:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from suite.geometry.cameras import Cameras
 from suite.toyworld import characters
 from suite.toyworld.dataset import Named, orbit, random_directions, random_spec, specs_by_kind
 from suite.toyworld.objects import ObjectSpec, Surface, article, build, held_out
@@ -117,6 +118,19 @@ class ViewPairs:
         if self.depths:
             images = np.concatenate([images, coded_depth(pictures, viewpoints)[..., None]], axis=-1)
         return np.concatenate(list(images), axis=1), viewpoints
+
+
+def cameras_of(viewpoints: Sequence[Viewpoints], size: int) -> Cameras:
+    """The cameras of all views in a row, the `v` of the first thing first.
+
+    Args:
+        size: Height and width of their pictures in pixels.
+    """
+    every = [
+        [x for seen in viewpoints for x in getattr(seen, field)]
+        for field in ("azimuth_deg", "elevation_deg", "distance")
+    ]
+    return Cameras.orbit(*every, FOV_DEG, height=size, width=size)
 
 
 def random_viewpoints(name: str, count: int, random: np.random.Generator) -> Viewpoints:

@@ -9,14 +9,14 @@ from priors.analytic import GaussianPrior
 from priors.evaluate_novel_view import EvaluateNovelView, table
 from priors.train.train_novel_view import pictures_of
 from priors.train.view_denoiser import ViewTraining
-from priors.view_questions import GIVEN, cameras_of, nearest_views, questions, training_objects
+from priors.view_questions import GIVEN, nearest_views, questions, training_objects
 from priors.zero123 import Zero123Prior
 from suite.errors import UserError
 from suite.metrics.images import psnr
 from suite.run import Run
 from suite.settings import Settings
 from suite.toyworld.objects import ObjectSpec, held_out
-from suite.toyworld.view_pairs import HELD_OUT_KINDS, ViewPairs
+from suite.toyworld.view_pairs import HELD_OUT_KINDS, ViewPairs, cameras_of
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_questions_are_of_their_split_and_balanced():
     assert sorted(q.spec.kind for q in asked) == sorted(2 * HELD_OUT_KINDS)
     assert asked[3].viewpoints == questions("held_out_kinds", 8, 3, 0)[3].viewpoints
     assert asked[3].viewpoints != questions("held_out_kinds", 8, 3, 1)[3].viewpoints
-    cameras = cameras_of(asked, 32)
+    cameras = cameras_of([question.viewpoints for question in asked], 32)
     assert len(cameras) == 8 * 4
     for k, question in enumerate(asked):
         given = [float(x[4 * k]) for x in (cameras.azimuth_deg, cameras.elevation_deg, cameras.distance)]
