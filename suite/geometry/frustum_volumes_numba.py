@@ -58,6 +58,17 @@ def _corner(x, y, z, k):
     return a * b * c
 
 
+@numba.njit(inline="always")
+@no_type_check
+def _sample(volume, ix, iy, iz, x, y, z, value):
+    value[:] = ZERO
+    for k in range(8):
+        weight = _corner(x, y, z, k)
+        voxel = volume[iz + (k >> 2), iy + ((k >> 1) & 1), ix + (k & 1)]
+        for c in range(4):
+            value[c] += weight * voxel[c]
+
+
 @numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"})
 @no_type_check
 def _forward(volumes, origins, directions, near, jitter, true, lens, samples, colors):
@@ -73,12 +84,7 @@ def _forward(volumes, origins, directions, near, jitter, true, lens, samples, co
                 inside, ix, iy, iz, x, y, z = _place(origins[b, r], directions[b, r], along, lens[b], sizes)
                 if not inside:
                     continue
-                value[:] = ZERO
-                for k in range(8):
-                    weight = _corner(x, y, z, k)
-                    voxel = volume[iz + (k >> 2), iy + ((k >> 1) & 1), ix + (k & 1)]
-                    for c in range(4):
-                        value[c] += weight * voxel[c]
+                _sample(volume, ix, iy, iz, x, y, z, value)
                 passed = left * np.exp(-step * OPACITY32 * _softplus(value[0]))
                 seen = left - passed
                 red, green, blue = red + seen * value[1], green + seen * value[2], blue + seen * value[3]
@@ -111,12 +117,7 @@ def _backward(volumes, origins, directions, near, jitter, true, lens, samples, s
                 if not inside:
                     continue
                 value = values[count]
-                value[:] = ZERO
-                for k in range(8):
-                    weight = _corner(x, y, z, k)
-                    voxel = volume[iz + (k >> 2), iy + ((k >> 1) & 1), ix + (k & 1)]
-                    for c in range(4):
-                        value[c] += weight * voxel[c]
+                _sample(volume, ix, iy, iz, x, y, z, value)
                 cells[count, 0], cells[count, 1], cells[count, 2] = ix, iy, iz
                 places[count, 0], places[count, 1], places[count, 2] = x, y, z
                 left *= np.exp(-step * OPACITY32 * _softplus(value[0]))
