@@ -15,6 +15,7 @@ from suite.toyworld.captions import caption, subject, view_word
 from suite.toyworld.dataset import (
     FOV_DEG,
     Named,
+    check_shares,
     check_split,
     random_backgrounds,
     random_cameras,
@@ -114,7 +115,8 @@ class Clips:
         check_motions(motions, CLIP_MOTIONS, "clips")
         self.motions = {s: [m for m in can if m in motions] for s, can in SOURCES.items()}
         able = [bool(self.motions[source]) and (source != "real" or bool(real)) for source in SOURCES]
-        weights = np.array(shares, dtype=float) * able
+        check_shares(3, shares=shares)
+        weights = np.array(shares) * able
         if weights.sum() <= 0:
             raise ValueError(
                 f"Nothing that shares={tuple(shares)} allows has the motions {', '.join(motions)}."

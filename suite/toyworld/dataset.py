@@ -81,14 +81,14 @@ def check_split(split: str) -> None:
         raise ValueError(f"A split is train, held_out or all, got {split!r}.")
 
 
-def check_shares(**shares: Sequence[float] | np.ndarray) -> None:
+def check_shares(count: int, **shares: Sequence[float] | np.ndarray) -> None:
     """Raises:
-    ValueError: Shares that nothing can be drawn by.
+    ValueError: Shares that are not so many, or that nothing can be drawn by.
     """
     for name, share in shares.items():
-        if len(share) != 4 or min(share) < 0 or not 0 < sum(share) < np.inf:
+        if len(share) != count or min(share) < 0 or not 0 < sum(share) < np.inf:
             raise ValueError(
-                f"{name}={[float(x) for x in share]} must be four, none negative, not all 0"
+                f"{name}={[float(x) for x in share]} must be {count} numbers, none negative, not all 0"
                 + (
                     " (real objects, the second, count only where some are given)."
                     if name == "shares"
@@ -126,7 +126,7 @@ class Scenes:
     ) -> None:
         check_split(split)
         weights = [share if real or i != 1 else 0.0 for i, share in enumerate(shares)]  # without any real, 0
-        check_shares(shares=weights, view_shares=view_shares)
+        check_shares(4, shares=weights, view_shares=view_shares)
         self.shares, self.real, self.size = np.array(weights) / sum(weights), tuple(real), size
         self.views, self.view_words, self.even_views = views, view_words, even_views
         self.view_shares = np.array(view_shares, dtype=float) / sum(view_shares)

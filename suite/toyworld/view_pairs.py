@@ -14,7 +14,7 @@ from torch import Tensor
 
 from suite.geometry.cameras import Cameras
 from suite.toyworld import characters
-from suite.toyworld.dataset import Named, orbit, random_directions, random_spec, specs_by_kind
+from suite.toyworld.dataset import Named, check_shares, orbit, random_directions, random_spec, specs_by_kind
 from suite.toyworld.objects import ObjectSpec, Surface, article, build, held_out
 from suite.toyworld.render import Lights, Pictures, render
 
@@ -69,7 +69,7 @@ class ViewPairs:
             kinds; "held_out_kinds" shows the HELD_OUT_KINDS.
 
     Raises:
-        ValueError: Another split, or fewer than two views.
+        ValueError: Another split, fewer than two views, or shares that nothing can be drawn by.
     """
 
     def __init__(
@@ -86,8 +86,9 @@ class ViewPairs:
             raise ValueError(f"A split is {', '.join(SPLITS)}, got {split!r}.")
         if views < 2:
             raise ValueError(f"A pair needs two views, got views={views}.")
-        weights = np.array(shares, dtype=float) * [1, bool(real), 1]
-        self.shares = weights / weights.sum() if split == "train" else np.array([1.0, 0.0, 0.0])
+        weights = [share if real or i != 1 else 0.0 for i, share in enumerate(shares)]  # without any real, 0
+        check_shares(3, shares=weights)
+        self.shares = np.array(weights) / sum(weights) if split == "train" else np.array([1.0, 0.0, 0.0])
         self.real, self.size, self.views, self.depths = tuple(real), size, views, depths
         self.specs = specs_by_kind(SPLITS[split])
 

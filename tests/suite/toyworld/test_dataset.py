@@ -106,7 +106,7 @@ def test_unknown_split_is_refused():
 )
 def test_impossible_shares_are_refused(bad: dict[str, tuple[float, ...]]):
     """Nothing to draw from (real objects alone, and none given), a negative share, no share at all."""
-    with pytest.raises(ValueError, match="must be four, none negative, not all 0"):
+    with pytest.raises(ValueError, match="must be 4 numbers, none negative, not all 0"):
         Scenes(**bad)
 
 

@@ -81,6 +81,7 @@ def test_fancy_objects_are_rarer():
     [
         ({"split": "test"}, "A split is train, held_out, held_out_kinds"),
         ({"views": 1}, "A pair needs two views"),
+        ({"shares": (0, 1, 0)}, "shares=.0.0, 0.0, 0.0. must be 3 numbers, none negative, not all 0"),
     ],
 )
 def test_bad_options(options, words):
