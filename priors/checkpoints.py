@@ -34,7 +34,7 @@ from priors.loading.single_files import load_file
 from priors.loading.weights import SUFFIXES, choose
 from suite.errors import UserError
 
-SHIPPED = {"pocket": Path(__file__).parent / "pocket"}
+SHIPPED = {name: Path(__file__).parent / name for name in ("pocket", "pocket_zero123")}
 
 
 def load_components(

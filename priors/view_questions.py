@@ -97,7 +97,7 @@ def bank_renders(bank: Sequence[ObjectSpec], given: Sequence[int], size: int) ->
     return {g: pictures_of(images) for g, images in zip(given, seen)}
 
 
-def resized(images: Images, size: int) -> Images:
+def resized(images: Images, size: int) -> Float[Tensor, "b 3 y x"]:
     """Pictures of another size, averaged when they become smaller."""
     if images.shape[-1] == size:
         return images

@@ -36,7 +36,6 @@ from suite.types import Images, Latents, Times
 
 FOV_DEG = 49.13  # a lens of 35 mm before a sensor of 32 mm: 2 atan(16 / 35)
 DISTANCE = (1.5, 2.2)
-SHIPPED = {"pocket_zero123": Path(__file__).parent / "pocket_zero123"}
 
 
 class Zero123Prior(ViewPrior):
@@ -136,7 +135,7 @@ class Zero123Prior(ViewPrior):
         beside = beside.expand(n, *beside.shape[1:])
         found = {
             "tokens": join(self.projection, tokens.expand(n, -1, -1), pose),
-            "latents": self._seen(beside, reference, cameras) if self.volume else beside,
+            "latents": self._latents(self.seen(beside, reference, cameras)) if self.volume else beside,
         }
         nothing = Condition({name: torch.zeros_like(tensor) for name, tensor in found.items()})
         return Condition(found, nothing, empty=nothing)
@@ -151,12 +150,11 @@ class Zero123Prior(ViewPrior):
         return tokens, self._latents(image)
 
     @torch.no_grad()
-    def _seen(self, volumes: Volumes, reference: Cameras, wanted: Cameras) -> Latents:
-        """Latents of the volumes' views."""
+    def seen(self, volumes: Volumes, reference: Cameras, wanted: Cameras) -> Images:
+        """Views of volumes that `look` made, one each: the mean of what may be there, blurred where that is unsure."""
         one_each = torch.arange(len(volumes)) if len(reference) > 1 else torch.zeros(len(volumes)).long()
         wanted = wanted.resized(self.resolution, self.resolution).to(self.device)
-        views = render_volumes(volumes, reference[one_each].to(self.device), wanted)
-        return self._latents(views.clamp(0, 1))
+        return render_volumes(volumes, reference[one_each].to(self.device), wanted).clamp(0, 1)
 
     def _latents(self, images: Images) -> Latents:
         """As the U-Net is given them: not scaled."""
@@ -272,11 +270,7 @@ def load_parts(
 ) -> Zero123Components:
     """What a Zero123 is made of; the options are those of `load`."""
     check_packages()
-    found = SHIPPED.get(str(path)) or locate(path, variant)
-    if not found.exists():
-        raise UserError(
-            f"{path} is not shipped here. Train one: suite train_novel_view, then prior.path=FOLDER."
-        )
+    found = locate(path, variant)
     with quiet():
         if found.is_file():
             return load_zero123_file(found, pose=pose, dtype=dtype, config=config)

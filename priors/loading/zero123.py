@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from priors.checkpoints import quiet
+from priors.checkpoints import SHIPPED, quiet
 from priors.loading.clip_vision import convert_open_ai_vision
 from priors.loading.folders import (
     PARTS_ZERO123,
@@ -134,7 +134,7 @@ def load_view_volume(folder: str | Path) -> tuple[nn.Module, nn.Module | None]:
     Raises:
         UserError: There is no such folder, or it has no picture encoder.
     """
-    folder = Path(folder).expanduser()
+    folder = SHIPPED.get(str(folder), Path(folder).expanduser())
     if not (folder / "image_encoder").is_dir():
         raise UserError(
             f"'{folder}' has no folder image_encoder/. Give one that suite train_view_volume made."

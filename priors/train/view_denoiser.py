@@ -29,7 +29,7 @@ from priors.stable_diffusion import load as load_text_prior
 from priors.train.denoiser import SCHEDULER, build_denoiser, save_half
 from priors.train.v_loss import follow, noised, weighted_v_loss
 from priors.view_condition import image_tokens, join, relative_pose
-from priors.zero123 import SHIPPED, Zero123Prior, load_parts
+from priors.zero123 import Zero123Prior, load_parts
 from suite.diffusion.noise import NoiseSchedule
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
@@ -229,7 +229,7 @@ def widened(unet: UNet2DConditionModel, in_channels: int) -> UNet2DConditionMode
 
 
 def _is_zero123(init: str) -> bool:
-    folder = SHIPPED.get(init) or locate(init)
+    folder = locate(init)
     return folder.is_dir() and projection_of(read_json(folder / "model_index.json")) is not None
 
 

@@ -10,8 +10,9 @@ from priors.evaluate_novel_view import EvaluateNovelView, table
 from priors.train.train_novel_view import pictures_of
 from priors.train.view_denoiser import ViewTraining
 from priors.view_questions import GIVEN, nearest_views, questions, training_objects
-from priors.zero123 import Zero123Prior
+from priors.zero123 import Zero123Prior, load
 from suite.errors import UserError
+from suite.geometry.frustum_volumes import render_volumes
 from suite.metrics.images import psnr
 from suite.run import Run
 from suite.settings import Settings
@@ -132,3 +133,18 @@ def test_the_table_says_what_passes():
 def test_bad_options_say_what_to_type(options, words, prior):
     with pytest.raises(UserError, match=words):
         EvaluateNovelView(**({"prior": prior} | options))
+
+
+def test_the_volumes_own_views_stand_beside(tmp_path, monkeypatch):
+    """Of a prior that has a volume: what lies beside x_t, before it is encoded, in a column of its own."""
+    monkeypatch.setattr("priors.view_questions.training_objects", lambda: [ObjectSpec("car", "red")])
+    task = EvaluateNovelView(prior=load("pocket_zero123"), things=1, views=2, steps=1)
+    with Run(tmp_path, task="evaluate_novel_view", settings=Settings(device="cpu")) as run:
+        task.run(run)
+    assert "volume" in (tmp_path / "log.txt").read_text()
+    (question,) = questions("held_out", 1, 2, 0)
+    images, cameras = task.true_views(question), cameras_of([question.viewpoints], 64)
+    _, volume = task.prior.look(images[:1], cameras[:1])
+    seen = render_volumes(volume.expand(2, -1, -1, -1, -1), cameras[torch.tensor([0, 0])], cameras[1:])
+    found = json.loads((tmp_path / "report.json").read_text())["measures"]["psnr_held_out_volume"]
+    assert found == pytest.approx(float(psnr(seen.clamp(0, 1), images[1:]).mean()), abs=0.01)

@@ -297,11 +297,6 @@ def test_options_and_names_are_checked(folder):
     assert "There is no file" in refused("nowhere.ckpt")
 
 
-def test_an_unshipped_name_says_how_to_train(monkeypatch, tmp_path):
-    monkeypatch.setattr("priors.zero123.SHIPPED", {"pocket_zero123": tmp_path / "absent"})
-    assert "is not shipped here. Train one: suite train_novel_view" in refused("pocket_zero123")
-
-
 def test_shipped_configuration_has_the_published_sizes():
     """Millions of parameters: Stable Diffusion 1's U-Net with 4 channels more, its autoencoder, CLIP ViT-L/14."""
     place = CONFIGURATIONS / "zero123"
