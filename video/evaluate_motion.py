@@ -6,6 +6,8 @@ made clip there is the true one of the same words.
     named     frames whose kind (and colour, of procedural objects) is right, as the judge of pictures says
     motion    clips whose motion is right, as the clip judge says
     flicker   mean change between frames, relative to that of the true clips
+    psnr      where the true clip's first frame is given (way=): frames after it against the true ones, in dB;
+              repeated: that of the first frame in their place
 """
 
 from collections import defaultdict
@@ -18,6 +20,7 @@ from suite.errors import UserError
 from suite.io.images import contact_sheet, to_bytes, write_image
 from suite.io.weights import load_state, save_state
 from suite.metrics.clip_judge import load_clip_judge
+from suite.metrics.images import psnr
 from suite.metrics.judge import load_judge
 from suite.metrics.videos import flicker
 from suite.progress import Progress
@@ -26,6 +29,7 @@ from suite.toyworld.clips import ClipLabel, Clips
 from suite.toyworld.dataset import real_surfaces
 from suite.types import Images
 from video.clip_task import ClipTask
+from video.first_frame import FirstFrame, chosen_way
 from video.motion.sources import known_motions
 from video.products import enlarged, evenly
 from video.prompts import Travel
@@ -46,6 +50,9 @@ class EvaluateMotion(ClipTask):
         objects: A folder of captioned meshes to ask for too, as `suite prepare_objects` makes.
         judge: Folder of the judge of pictures; empty takes the shipped one.
         clip_judge: Folder of the clip judge; empty takes the shipped one.
+        way: Give the true clip's first frame beside its words, and begin from it as `suite image_to_video` does: auto,
+            replace, noise or concat. Empty gives the words alone.
+        strength: Of noise that the frames begin with then; null is the way's own.
     """
 
     prompt: str = ""
@@ -54,6 +61,8 @@ class EvaluateMotion(ClipTask):
     objects: str = ""
     judge: str = ""
     clip_judge: str = ""
+    way: str = ""
+    strength: float | None = None
 
     reruns = True  # the prior or the modules may have been trained further
 
@@ -66,6 +75,8 @@ class EvaluateMotion(ClipTask):
         if self.clips < 1:
             raise UserError(f"clips must be positive, got {self.clips}.")
         self.generation.check(self.frames, self.fps, *self.size)
+        self.first = FirstFrame(chosen_way(self.way, self.motion), self.strength) if self.way else None
+        self.grid = self.first.grid(self.generation) if self.first else self.generation.grid()
         self.pictures = load_judge(self.judge) if self.judge else load_judge()
         self.movements = load_clip_judge(self.clip_judge) if self.clip_judge else load_clip_judge()
         self.source = Clips(
@@ -80,7 +91,14 @@ class EvaluateMotion(ClipTask):
         with Progress(run, self.clips) as progress:
             for number in range(self.clips):
                 true, label = self.true_clip(number)
-                made = self.made_clip(number, label.caption, run)
+                made = self.made_clip(number, label.caption, true, run)
+                if self.first:
+                    repeated = true[:1].expand_as(true[1:])
+                    for name, frames in (
+                        ("psnr", made[1:]),
+                        ("repeated", repeated),
+                    ):  # equal frames would hide others
+                        found[name].append(float(psnr(frames, true[1:]).clamp(max=60).mean()))
                 for who, frames in (("", made), ("true_", true)):
                     for name, values in self.judged(frames, label).items():
                         found[who + name] += values
@@ -105,19 +123,21 @@ class EvaluateMotion(ClipTask):
         batch = self.source.batch(1, self.seed, number)
         return torch.from_numpy(batch.frames[0]).movedim(-1, 1).float(), batch.labels[0]
 
-    def made_clip(self, number: int, caption: str, run: Run) -> Images:
+    def made_clip(self, number: int, caption: str, true: Images, run: Run) -> Images:
         """The frames that are made of its words; finished clips are taken from the run directory."""
         path = run.path("clips", f"{number:04d}.safetensors")
         if not path.exists():
-            save_state(path, {"frames": torch.from_numpy(to_bytes(self.sampled(number, caption)))})
+            save_state(path, {"frames": torch.from_numpy(to_bytes(self.sampled(number, caption, true)))})
         return load_state(path)["frames"].movedim(-1, 1).float() / 255
 
-    def sampled(self, number: int, caption: str) -> Images:
-        """A clip, from noise of its own."""
-        make, grid = self.generation, self.generation.grid()
-        noise = make.noise(self.frames, *self.size, seed=self.seed + number)
+    def sampled(self, number: int, caption: str, true: Images) -> Images:
+        """A clip, from noise of its own, and from the true clip's first frame where that is given."""
+        make, known = self.generation, None
+        x = make.noise(self.frames, *self.size, seed=self.seed + number)
         condition = make.video.embed(Travel.of(caption, self.frames, self.negative).prompts())
-        latents = make.path(make.start(grid, noise), condition, grid=grid)
+        if self.first:
+            x, condition, known = self.first.begin(make, true[:1], x, condition)
+        latents = make.path(x, condition, grid=self.grid, known=known)
         return make.decode(latents, torch.empty(self.frames, 3, *self.size))
 
     def judged(self, frames: Images, label: ClipLabel) -> dict[str, list[float]]:

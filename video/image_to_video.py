@@ -2,30 +2,18 @@
 
 still -> latents -> noise of every frame (and the first frame known) -> image prior with motion modules -> frames
 
-    way        begins from                         first frame
-    replace    the still under noise, each frame   held: at every level it is put in its place, under its own noise
-    noise      the still under noise, each frame   made like the others: close to the still
-    concat     noise; the motion module sees the   held as well (PIA, arXiv:2312.13964; the place that is known is
-               still beside the noise              marked as SparseCtrl does, arXiv:2311.16933)
+The ways to begin from it: `video.first_frame`.
 """
 
 from dataclasses import dataclass
 
-import torch
-
-from suite.errors import UserError
 from suite.io.images import write_image
 from suite.metrics.images import psnr
 from suite.run import Run
 from video.clip_task import ClipTask
+from video.first_frame import FirstFrame, chosen_way
 from video.framing import read_still
-from video.motion.modules import Motion
-from video.motion_prior import with_still
 from video.products import clear, frame_store, report, write_clip
-from video.sampling import KnownFrames
-
-WAYS = ("auto", "replace", "noise", "concat")
-STRENGTH = {"replace": 0.9, "noise": 0.9, "concat": 1.0}
 
 
 @dataclass(kw_only=True)
@@ -54,23 +42,14 @@ class ImageToVideo(ClipTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.prepare(self.frames)
-        self.way = chosen_way(self.way, self.motion)
-        self.grid = self.generation.grid(STRENGTH[self.way] if self.strength is None else self.strength)
-        if not self.affinity or not all(0 <= a <= 1 for a in self.affinity):
-            raise UserError(f"affinity is one or more numbers from 0 to 1, got {list(self.affinity)}.")
+        self.first = FirstFrame(chosen_way(self.way, self.motion), self.strength, self.affinity)
+        self.grid = self.first.grid(self.generation)
         self.still = read_still(self.image, *self.size, self.fit)
 
     def run(self, run: Run) -> None:
         make, video = self.generation, self.generation.video.to(run.device)
-        x_0 = make.encode(self.still).expand(-1, self.frames, -1, -1, -1)
-        noise, known = make.noise(self.frames, *self.size), None
-        if self.way != "noise":
-            known = KnownFrames(x_0, torch.arange(self.frames) == 0, noise)
-        condition = video.embed(self.travel.prompts())
-        if self.way == "concat":
-            told = [self.affinity[min(k, len(self.affinity) - 1)] for k in range(self.frames)]
-            condition = with_still(condition, x_0[:, 0], torch.tensor([told], dtype=torch.float32))
-        start = make.start(self.grid, noise, x_0)
+        noise, told = make.noise(self.frames, *self.size), video.embed(self.travel.prompts())
+        start, condition, known = self.first.begin(make, self.still, noise, told)
         latents = make.sample(start, condition, run, grid=self.grid, known=known)
         frames = make.decode(latents, frame_store(run, self.frames, *self.size))
         write_image(run.path("images", "still.png"), self.still)
@@ -78,23 +57,3 @@ class ImageToVideo(ClipTask):
         first = psnr(frames[:1].float(), self.still).clamp(max=100)
         report(run, frames, self.fps, self.travel, {"first_frame_psnr": float(first)})
         clear(run)
-
-
-def chosen_way(way: str, motion: Motion | None) -> str:
-    """The way that is meant.
-
-    Raises:
-        UserError: There is no such way, or not with this motion module.
-    """
-    if way not in WAYS:
-        raise UserError(f"way={way!r} is not one of: {', '.join(WAYS)}.")
-    sees = motion is not None and motion.sees_stills
-    if way == "auto":
-        return "concat" if sees else "replace"
-    if way == "concat" and not sees:
-        name = "no motion module at all" if motion is None else f"{motion.name}, which has none"
-        raise UserError(
-            "way=concat needs a motion module with an input for a still (PIA's, or one of suite train_motion "
-            f"still=0.5); here is {name}. Type way=replace or way=noise, which all can do."
-        )
-    return way

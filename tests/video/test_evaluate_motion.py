@@ -30,12 +30,12 @@ def test_a_run(task, tmp_path, monkeypatch):
     """Every measure beside the true clips' own; clips made before a stop are taken from the run directory."""
     asked = task()
     with Run(tmp_path / "run") as run:
-        first = asked.made_clip(0, asked.true_clip(0)[1].caption, run)
+        first = asked.made_clip(0, asked.true_clip(0)[1].caption, asked.true_clip(0)[0], run)
         made, sampled = [], asked.sampled
         monkeypatch.setattr(
-            asked, "sampled", lambda number, caption: made.append(number) or sampled(number, caption)
+            asked, "sampled", lambda number, *given: made.append(number) or sampled(number, *given)
         )
-        assert torch.equal(asked.made_clip(0, "something else", run), first)
+        assert torch.equal(asked.made_clip(0, "something else", torch.rand(3, 3, 64, 64), run), first)
         asked.run(run)
     assert made == [1]
     measures = json.loads((tmp_path / "run" / "report.json").read_text())["measures"]
@@ -60,9 +60,26 @@ def test_true_clips_are_named_and_held_out(task):
 
 def test_noise_follows_from_the_number(task):
     """Clip 1 from seed 0 is clip 0 from seed 1: clips do not depend on how many are made."""
-    one = task().sampled(1, "a red car")
-    assert torch.equal(one, task(seed=1).sampled(0, "a red car"))
-    assert not torch.equal(one, task().sampled(0, "a red car"))
+    true = torch.zeros(3, 3, 64, 64)
+    one = task().sampled(1, "a red car", true)
+    assert torch.equal(one, task(seed=1).sampled(0, "a red car", true))
+    assert not torch.equal(one, task().sampled(0, "a red car", true))
+    assert torch.equal(one, task().sampled(1, "a red car", 1 - true)), "words alone are given"
+
+
+def test_from_the_true_first_frame(task, tmp_path):
+    """Held, it is what the autoencoder makes of it; of the others their distance from the truth is measured."""
+    asked = task(way="replace")
+    with Run(tmp_path / "run") as run:
+        asked.run(run)
+    measures = json.loads((tmp_path / "run" / "report.json").read_text())["measures"]
+    true = [asked.true_clip(k)[0] for k in range(2)]
+    mse = [(frames[:1] - frames[1:]).square().mean((1, 2, 3)) for frames in true]
+    by_hand = torch.stack([(-10 * x.log10()).mean() for x in mse]).mean()
+    assert measures["repeated"] == pytest.approx(float(by_hand), rel=1e-3) and measures["psnr"] < 30
+    made = asked.sampled(0, "a red car", true[0])
+    coded = asked.prior.decode(asked.prior.encode(true[0][:1]))
+    torch.testing.assert_close(made[:1], coded, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -157,8 +157,8 @@ def test_image_to_video_shows_it(image, sees, tmp_path):
         "steps": 2,
     }
     task = ImageToVideo(**asked, motion=sees)
-    assert task.way == "concat" and len(task.grid) == 2
-    assert ImageToVideo(**asked, motion=fresh(image.unet)).way == "replace"
+    assert task.first.way == "concat" and len(task.grid) == 2
+    assert ImageToVideo(**asked, motion=fresh(image.unet)).first.way == "replace"
     with Run(tmp_path / "run") as run:
         task.run(run)
     first = json.loads((tmp_path / "run" / "report.json").read_text())["measures"]["first_frame_psnr"]
