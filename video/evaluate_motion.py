@@ -1,7 +1,7 @@
 """`suite evaluate_motion`: whether clips show what they are asked for, as independent judges see it.
 
-Asked for are things of toyworld in motions that they never had in training (`motions.held_out_motion`); beside each
-made clip there is the true one of the same words.
+Asked for are things of toyworld, named in full, in motions that they never had in training
+(`motions.held_out_motion`); beside each made clip there is the true one of the same words.
 
     named     frames whose kind (and colour, of procedural objects) is right, as the judge of pictures says
     motion    clips whose motion is right, as the clip judge says
@@ -82,6 +82,7 @@ class EvaluateMotion(ClipTask):
         self.source = Clips(
             real=real_surfaces(self.objects) if self.objects else [], size=self.prior.resolution,
             frames=self.frames, split="held_out", motions=known_motions(self.prior, self.motions),
+            view_words=0.0, full_names=True,
         )  # fmt: skip
 
     def run(self, run: Run) -> None:

@@ -95,6 +95,7 @@ class Clips:
         camera: How often the camera moves, where a thing could also move itself.
         backdrops: How often there is a backdrop behind a thing that moves itself; a moving camera always sees one.
         view_words: How often a caption says the view of a thing that has a front (others: half as often).
+        full_names: Captions name an object by its prompt, never by a synonym or without its colour.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Clips:
         camera: float = 0.3,
         backdrops: float = 0.3,
         view_words: float = 0.5,
+        full_names: bool = False,
     ) -> None:
         check_split(split)
         check_length(frames, size)
@@ -123,7 +125,7 @@ class Clips:
             )
         self.shares, self.real, self.split = weights / weights.sum(), tuple(real), split
         self.size, self.length, self.camera, self.backdrops = size, frames, camera, backdrops
-        self.view_words = view_words
+        self.view_words, self.full_names = view_words, full_names
         self.specs = specs_by_kind(lambda spec: split == "all" or not held_out(spec))
 
     def batch(self, count: int, seed: int, number: int) -> ClipBatch:
@@ -183,7 +185,8 @@ class Clips:
             held = held_out_motion(_name(chosen), motion)
             if self.split == "all" or held == (self.split == "held_out"):
                 phases = random_phases(motion, self.length, random)
-                return source, motion, _shown(chosen, motion, phases, random), phases
+                thing = _shown(chosen, motion, phases, random, self.full_names)
+                return source, motion, thing, phases
         raise ValueError(
             f"Found no {self.split} pair of a thing and {', '.join(sum(self.motions.values(), []))}."
         )
@@ -203,7 +206,7 @@ def _name(chosen) -> str:
     return chosen.name if isinstance(chosen, Named) else chosen.kind
 
 
-def _shown(chosen, motion: str, phases: np.ndarray, random: np.random.Generator) -> _Thing:
+def _shown(chosen, motion: str, phases: np.ndarray, random: np.random.Generator, full_names: bool) -> _Thing:
     """The surfaces and words of what was chosen."""
     name = _name(chosen)
     if isinstance(chosen, Outfit):
@@ -215,7 +218,8 @@ def _shown(chosen, motion: str, phases: np.ndarray, random: np.random.Generator)
     if isinstance(chosen, Named):
         words = f"{article(name)} {name}" if random.random() < 0.8 else name
         return _Thing((chosen.surface,), name, words, front=chosen.front)
-    words, front = subject(chosen, random), kinds()[chosen.kind].front
+    words = chosen.prompt if full_names else subject(chosen, random)
+    front = kinds()[chosen.kind].front
     return _Thing((build(chosen),), name, words, chosen.color, chosen.pattern, front)
 
 

@@ -51,7 +51,8 @@ def test_true_clips_are_named_and_held_out(task):
     asked, shares = task(frames=8, motions=("sliding left", "spinning", "waving")), []
     for number in range(6):
         frames, label = asked.true_clip(number)
-        assert held_out_motion(label.name, label.motion) and label.motion in label.caption
+        assert held_out_motion(label.name, label.motion) and label.caption.endswith(f", {label.motion}")
+        assert label.name in label.caption and label.color in label.caption
         found = asked.judged(frames, label)
         assert len(found["named"]) == 8 and len(found["motion"]) == 1
         shares += found["named"]
