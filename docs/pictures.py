@@ -4,6 +4,7 @@ python docs/pictures.py toyworld                       docs/toyworld.png
 python docs/pictures.py views_to_3d RUN RUN ...        docs/views_to_3d.png, held-out views of finished runs
 python docs/pictures.py text_to_3d RUN RUN ...         docs/text_to_3d.png, the meshes of finished runs
 python docs/pictures.py pocket_prior RUN               docs/pocket_prior.png, of a run of evaluate_prior
+python docs/pictures.py pocket_zero123 RUN             docs/pocket_zero123.png, of a run of evaluate_novel_view
 python docs/pictures.py real_pictures RUN RUN ...      docs/real_pictures.png, of runs of image_to_3d: picture and mesh
 python docs/pictures.py stills FOLDER                  what those began with: emoji of Debian's fonts-noto-color-emoji
                                                        and scikit-image's photograph of a cup, cut out
@@ -88,6 +89,11 @@ def pocket_prior(run: Path) -> torch.Tensor:
     return torch.cat(rows[::2], dim=1)
 
 
+def pocket_zero123(run: Path) -> torch.Tensor:
+    """Views of held-out things: the run's sheet."""
+    return read_image(run / "images" / "views.png").rgb[0]
+
+
 def text_to_3d(runs: list[Path], size: int = 128, views: int = 6) -> tuple[Images, list[str]]:
     """A row a run: its mesh from all around; and its prompt."""
     cameras = orbit_path(views, ELEVATION_DEG, height=size, width=size)
@@ -140,6 +146,8 @@ if __name__ == "__main__":
         save(what, views_to_3d(runs))
     elif what == "pocket_prior":
         save(what, pocket_prior(*runs))
+    elif what == "pocket_zero123":
+        save(what, pocket_zero123(*runs))
     elif what == "real_pictures":
         save(what, contact_sheet(real_pictures(runs), columns=7))
     elif what == "stills":

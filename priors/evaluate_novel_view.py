@@ -182,10 +182,11 @@ def sheet(
     made: Mapping[str, Float[Tensor, "n v 3 h w"]],
     rows: int = 24,
 ) -> Float[Tensor, "3 H W"]:
-    """Given, made, true and nearest, one wanted view each of things evenly out of all."""
+    """Given, made, true and what stands beside, one wanted view each of things evenly out of all."""
     chosen = np.linspace(0, len(asked) - 1, min(rows, len(asked))).round().astype(int)
+    shown = {"made": made["prior"], "true": truth} | {n: made[n] for n in ("volume", "nearest") if n in made}
     tiles, labels = [], []
     for i in chosen:
-        tiles += [given[i], made["prior"][i, 0], truth[i, 0], made["nearest"][i, 0]]
-        labels += [asked[i].spec.prompt, "made", "true", "nearest"]
-    return contact_sheet(torch.stack(tiles), columns=8, labels=labels)
+        tiles += [given[i], *(views[i, 0] for views in shown.values())]
+        labels += [asked[i].spec.prompt, *shown]
+    return contact_sheet(torch.stack(tiles), columns=2 * (1 + len(shown)), labels=labels)
