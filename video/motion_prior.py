@@ -137,7 +137,7 @@ class MotionPrior(nn.Module):
             {name: x if per_frame else x.repeat_interleave(frames, 0) for name, x in tensors.items()}
         )
         loras = tuple(zip(self.loras, self.strengths))
-        insertion = Insertion(self.motion, loras, self.checkpointing, still)
+        insertion = Insertion(self.motion, loras, self.checkpointing, still, of_frames.tensors.get("tokens"))
         with (
             torch.set_grad_enabled(grad and torch.is_grad_enabled()),
             inserted(self.image.unet, insertion, frames),

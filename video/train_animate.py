@@ -89,7 +89,7 @@ class TrainAnimate(TrainDenoiser):
         for unet in (getattr(learning, part) for part in frozen):
             for name, parameter in unet.named_parameters():
                 parameter.requires_grad_(".attn" in name)
-        size, frames = prior.resolution, 1 if stage == 1 else animations.frames
+        size, frames = prior.resolution, animations.moments if stage == 1 else animations.frames
         self.missing, self.source = animations.missing, animations.source(size, frames)
         self.unseen = animations.source(size, frames, "held_out")
         self.pool = Pool(self.source, batch=recipe.batch, reuse=recipe.reuse, size=recipe.pool, seed=seed)

@@ -35,6 +35,8 @@ class TrainMotion(TrainOnClips):
         mid: Whether the middle block has a motion module too, as in v2.
         heads: Of attention over frames.
         still: How often the first frame is given; 0 makes modules that have no input for one.
+        words: Whether new modules read the caption, in place of their second attention over frames: for image priors
+            whose words for motions do little to single frames, as the pocket prior's.
         steps: Number of steps.
         seed: Of weights, clips and noise.
     """
@@ -51,6 +53,7 @@ class TrainMotion(TrainOnClips):
         mid: bool = False,
         heads: int = 8,
         still: float = 0.0,
+        words: bool = False,
         steps: int = 20_000,
         seed: int = 0,
     ) -> None:
@@ -61,7 +64,13 @@ class TrainMotion(TrainOnClips):
             motion.check_fit(unet_of(prior))
         else:
             motion = fresh(
-                unet_of(prior), positions=positions, mid=mid, heads=heads, still=still > 0, seed=seed
+                unet_of(prior),
+                positions=positions,
+                mid=mid,
+                heads=heads,
+                still=still > 0,
+                words=words,
+                seed=seed,
             )
         if still > 0 and not motion.sees_stills:
             raise UserError(f"{motion.name} has no input for a still: type still=0, or begin without init=.")
@@ -102,8 +111,9 @@ class TrainMotion(TrainOnClips):
         return with_still(condition, self.prior.encode(clips[:, 0]), affinity)
 
     def finish(self, run: Run) -> dict[str, float]:
-        """motion.safetensors in the original's names, motion/ for diffusers."""
+        """motion.safetensors in the original's names; motion/ for diffusers, whose modules read no words."""
         path = run.path("motion.safetensors")
         save(self.training.average, path)
-        save(self.training.average, run.path("motion", "config.json").parent)
+        if self.training.average.words_width is None:
+            save(self.training.average, run.path("motion", "config.json").parent)
         return self.measured() | {"motion_megabytes": Path(path).stat().st_size / 1e6}

@@ -91,7 +91,8 @@ class AnimationData:
     Args:
         videos: A folder of videos of single people with their poses (see FolderAnimations); empty renders toyworld.
         every: Take each how-many-eth frame of the videos.
-        frames: Of a clip, in stage 2; stage 1 learns from single frames.
+        frames: Of a clip, in stage 2.
+        moments: Frames of a clip that stage 1 learns from, each by itself: the still is looked at once for all.
         motions: Of toyworld's people; none are all.
         missing: How often a joint is left out of a pose, as detectors do.
     """
@@ -99,10 +100,13 @@ class AnimationData:
     videos: str = ""
     every: int = 1
     frames: int = 16
+    moments: int = 1
     motions: tuple[str, ...] = ()
     missing: float = 0.03
 
     def __post_init__(self) -> None:
+        if self.moments < 1:
+            raise UserError(f"moments must be positive, got {self.moments}.")
         if not 0 <= self.missing < 1:
             raise UserError(f"missing is a share of the joints, at least 0 and below 1, got {self.missing}.")
 

@@ -66,7 +66,7 @@ def load(path: str, *, across_frames: bool | None = None, noise: str = "prior", 
     check_heads(shape.widths, heads)
     adapter = build_adapter(
         shape.widths, layers=shape.layers, positions=shape.positions, mid=shape.mid, heads=heads,
-        transformer_layers=shape.transformer_layers, entrance=shape.entrance,
+        transformer_layers=shape.transformer_layers, entrance=shape.entrance, words=shape.words,
     )  # fmt: skip
     if shape.layout == "lcm":
         logger.info("%s has no table of positions (as AnimateLCM): taking sinusoids.", place)
@@ -85,11 +85,16 @@ def save(motion: Motion, path: str | Path, *, half: bool = False) -> None:
 
     Args:
         half: In half precision, tables of positions excepted.
+
+    Raises:
+        UserError: A folder for diffusers, of modules that read words: it has none of these.
     """
     path, tensors = Path(path), motion.adapter.state_dict()
     if half:
         tensors = {key: x if key.endswith(".pe") else x.half() for key, x in tensors.items()}
     if path.suffix not in (".safetensors", ".ckpt"):
+        if motion.words_width is not None:
+            raise UserError(f"{motion.name} reads words, which diffusers' do not: save a .safetensors file.")
         with quiet():
             motion.adapter.save_pretrained(path)
         if half:

@@ -32,12 +32,14 @@ class Insertion:
         loras: LoRAs with their strengths: on the image layers (domain adapters) or the motion modules (MotionLoRAs).
         checkpointing: Compute layers again in the backward pass instead of keeping what they need for it.
         still: Affinity and latents of a still, for motion modules that see one: a row a frame.
+        words: Tokens of the caption, for motion modules that read it: a row a frame.
     """
 
     motion: Motion | None = None
     loras: Sequence[tuple[LoRA, float]] = ()
     checkpointing: bool = False
     still: Float[Tensor, "n k y x"] | None = None
+    words: Float[Tensor, "n l d"] | None = None
 
 
 def places(unet: UNet2DConditionModel) -> dict[str, nn.Module]:
@@ -86,9 +88,9 @@ def _hooked(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> It
             host = motion.adapter if lora.of_motion else unet
             handles += [layer.register_forward_hook(hook) for layer, hook in lora.hooks(host, strength)]
         if motion is not None:
-            hosts = places(unet)
+            hosts, words = places(unet), None if motion.words_width is None else insertion.words
             for name, transformer in motion.transformers().items():
-                hook = _Followed(transformer, frames, insertion.checkpointing)
+                hook = _Followed(transformer, frames, words, insertion.checkpointing)
                 handles.append(hosts[name].register_forward_hook(hook))
             if insertion.still is not None:
                 added = motion.still_features(insertion.still)
@@ -106,15 +108,18 @@ def _hooked(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> It
 class _Followed:
     """After an image layer: the motion module, computed in its own precision."""
 
-    def __init__(self, transformer: nn.Module, frames: int, checkpointing: bool) -> None:
+    def __init__(
+        self, transformer: nn.Module, frames: int, words: Tensor | None, checkpointing: bool
+    ) -> None:
         self.transformer, self.frames, self.checkpointing = transformer, frames, checkpointing
+        self.words = None if words is None else words.to(transformer.proj_out.weight.dtype)
 
     def __call__(
         self, _: nn.Module, __: tuple, output: Tensor | tuple[Tensor, ...]
     ) -> Tensor | tuple[Tensor, ...]:
         x = output[0] if isinstance(output, tuple) else output
         own = x.to(self.transformer.proj_out.weight.dtype)
-        call = lambda x: self.transformer(x, num_frames=self.frames)  # noqa: E731
+        call = lambda x: self.transformer(x, self.words, num_frames=self.frames)  # noqa: E731
         if self.checkpointing and torch.is_grad_enabled():
             y = checkpoint(call, own, use_reentrant=False).to(x.dtype)
         else:

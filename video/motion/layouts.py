@@ -10,6 +10,7 @@
     sdxl      32, three levels      no                         each frame by itself
     lcm       none in the file      as its model               each frame by itself
 
+Whether a second attention is over frames or to words its to_k tells: as wide as the block, or as the words.
 PIA's, which see a still, have a first convolution (conv_in) of 9 channels beside a layout's tensors.
 The original has the same table twice in each block, before either attention; diffusers has it once.
 """
@@ -50,7 +51,10 @@ OTHERS = (  # a sign among the names, what the file is
 
 @dataclass(frozen=True)
 class Shape:
-    """What a motion module's tensors tell of it; `entrance`: channels of the first convolution, if it sees a still."""
+    """What a motion module's tensors tell of it.
+
+    `entrance`: channels of the first convolution, if it sees a still; `words`: width of the tokens, if it reads words.
+    """
 
     widths: tuple[int, ...]
     layers: int
@@ -59,6 +63,7 @@ class Shape:
     mid: bool
     layout: Layout
     entrance: int | None = None
+    words: int | None = None
 
 
 def to_diffusers(tensors: Mapping[str, Tensor], name: str) -> Tensors:
@@ -138,6 +143,8 @@ def shape_from(tensors: Mapping[str, Tensor], name: str) -> Shape:
         widths.append(weight.shape[1])
     table = tensors.get("down_blocks.0.motion_modules.0.transformer_blocks.0.pos_embed.pe")
     mid = any(key.startswith("mid_block.") for key in tensors)
+    second = tensors.get("down_blocks.0.motion_modules.0.transformer_blocks.0.attn2.to_k.weight")
+    read = None if second is None or second.shape[1] == widths[0] else second.shape[1]
     return Shape(
         widths=tuple(widths),
         layers=_count(tensors, r"down_blocks\.0\.motion_modules\.(\d+)\."),
@@ -146,6 +153,7 @@ def shape_from(tensors: Mapping[str, Tensor], name: str) -> Shape:
         mid=mid,
         layout=_layout(levels, None if table is None else table.shape[1], mid),
         entrance=tensors["conv_in.weight"].shape[1] if "conv_in.weight" in tensors else None,
+        words=read,
     )
 
 

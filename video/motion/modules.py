@@ -5,6 +5,11 @@
     h  += GEGLU(LN(h))
     x  += W_out h                             W_out = 0 in a fresh module: x stays as it is
 
+Those that read the caption have for their second attention the original's Temporal_Cross, which none of its published
+files has: what a frame does then follows from the words and its number, not only from what words do to the picture.
+
+    h  += A(LN(h) + p; words)
+
 Those that see a still (PIA, Zhang et al. 2023, arXiv:2312.13964) add to the U-Net's first convolution of x_t:
 
     y  += W_s [a, x_s]                        x_s: latents of the still;  a: how alike frame and still are, 1 its own
@@ -17,7 +22,8 @@ import math
 from collections.abc import Sequence
 
 from diffusers import MotionAdapter, UNet2DConditionModel
-from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention, AttnProcessor
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -51,6 +57,22 @@ class PerFrameNorm(nn.GroupNorm):
         """The clip, normalised."""
         frames = x.transpose(1, 2)
         return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
+
+
+class WordsAttention(Attention):
+    """Attention of every place of a frame to the words of that frame."""
+
+    def forward(
+        self,
+        hidden_states: Float[Tensor, "places f c"],
+        encoder_hidden_states: Float[Tensor, "frames l d"],
+        attention_mask: None = None,
+    ) -> Float[Tensor, "places f c"]:
+        """The frames' places, clip by clip, as diffusers hands them over; the words have a row a frame."""
+        frames = hidden_states.shape[1]
+        x = hidden_states.unflatten(0, (len(encoder_hidden_states) // frames, -1)).transpose(1, 2)
+        y = super().forward(x.flatten(0, 1), encoder_hidden_states)
+        return y.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1)
 
 
 class Motion(nn.Module):
@@ -100,6 +122,12 @@ class Motion(nn.Module):
         """Whether it has an input for a still."""
         return self.adapter.conv_in is not None
 
+    @property
+    def words_width(self) -> int | None:
+        """Width of the words' tokens that it reads; None where it reads none."""
+        found = (m for m in self.adapter.modules() if isinstance(m, WordsAttention))
+        return next((m.to_k.in_features for m in found), None)
+
     def still_features(self, still: Float[Tensor, "n k y x"]) -> Float[Tensor, "n w y x"]:
         """What a still and its affinity (the first channel) add to the U-Net's first features."""
         conv = self.adapter.conv_in
@@ -138,6 +166,9 @@ class Motion(nn.Module):
         if entrance is not None and entrance.in_channels != 2 * channels + 1:
             seen = (entrance.in_channels - 1) // 2
             raise UserError(f"{self.name} sees stills of {seen} latent channels; this prior has {channels}.")
+        read, said = self.words_width, unet.config.cross_attention_dim
+        if read not in (None, said):
+            raise UserError(f"{self.name} reads words of {read} numbers each; this prior's have {said}.")
 
     def check_frames(self, frames: int) -> None:
         """Refuse more frames than there are positions.
@@ -154,7 +185,7 @@ class Motion(nn.Module):
 
 def fresh(
     unet: UNet2DConditionModel, *, positions: int = 32, mid: bool = False, heads: int = 8, still: bool = False,
-    seed: int = 0,
+    words: bool = False, seed: int = 0,
 ) -> Motion:  # fmt: skip
     """Motion modules for a U-Net that leave it as it is, to be trained.
 
@@ -163,6 +194,7 @@ def fresh(
         mid: Whether the middle block has one too, as in v2.
         heads: Of attention.
         still: Whether they have an input for a still.
+        words: Whether they read the caption, in place of the second attention over frames.
         seed: Of the weights before the zero ones.
 
     Raises:
@@ -182,6 +214,7 @@ def fresh(
                 mid=mid,
                 heads=heads,
                 entrance=2 * unet.config.in_channels + 1 if still else None,
+                words=unet.config.cross_attention_dim if words else None,
             ),  # fmt: skip
             name="the motion module in training",
         )
@@ -196,20 +229,27 @@ def fresh(
 
 def build_adapter(
     widths: Sequence[int], *, layers: int, positions: int, mid: bool, heads: int = 8, transformer_layers: int = 1,
-    entrance: int | None = None,
+    entrance: int | None = None, words: int | None = None,
 ) -> MotionAdapter:  # fmt: skip
     """diffusers' container of motion modules; 32 groups as the original, or fewer where channels ask for it.
 
     Args:
         entrance: Channels of the first convolution of modules that see a still: noise, affinity, still. Of its weights
             only those of affinity and still count: the noise's are the U-Net's own.
+        words: Width of the tokens of words that the second attention reads; None: it is over frames again.
     """
-    return MotionAdapter(
+    adapter = MotionAdapter(
         block_out_channels=tuple(widths), motion_layers_per_block=layers, motion_max_seq_length=positions,
         motion_num_attention_heads=heads, motion_norm_num_groups=math.gcd(32, *widths), use_motion_mid_block=mid,
         motion_transformer_layers_per_block=transformer_layers,
         motion_transformer_layers_per_mid_block=transformer_layers, conv_in_channels=entrance,
     )  # fmt: skip
+    if words is not None:
+        for block in (m for m in adapter.modules() if isinstance(m, BasicTransformerBlock)):
+            block.attn2 = WordsAttention(
+                block.dim, words, heads=heads, dim_head=block.dim // heads, bias=False
+            )
+    return adapter
 
 
 def check_heads(widths: Sequence[int], heads: int) -> None:

@@ -9,15 +9,16 @@ PREFIX = "{}.motion_modules.{}.temporal_transformer"
 
 
 def random_original(
-    widths=(16, 32, 32, 32), *, layers: int = 2, positions: int = 32, mid: bool = False, seed: int = 0
-) -> dict[str, Tensor]:
-    """All tensors of a motion module in the original's names."""
+    widths=(16, 32, 32, 32), *, layers: int = 2, positions: int = 32, mid: bool = False, words: int | None = None,
+    seed: int = 0,
+) -> dict[str, Tensor]:  # fmt: skip
+    """All tensors of a motion module in the original's names; the second attention is to words of that width."""
     draws, tensors = torch.Generator().manual_seed(seed), {}
     down = [(f"down_blocks.{i}", j, c) for i, c in enumerate(widths) for j in range(layers)]
     up = [(f"up_blocks.{i}", j, c) for i, c in enumerate(reversed(widths)) for j in range(layers + 1)]
     middle = [("mid_block", 0, widths[-1])] if mid else []
     for block, j, c in (*down, *up, *middle):
-        for name, shape in _shapes(c).items():
+        for name, shape in _shapes(c, words).items():
             value = torch.randn(shape, generator=draws) / math.sqrt(shape[-1])
             offset = 1.0 if "norm" in name and name.endswith("weight") else 0.0
             tensors[f"{PREFIX.format(block, j)}.{name}"] = value * 0.5 + offset
@@ -29,7 +30,7 @@ def random_original(
     return tensors
 
 
-def _shapes(c: int) -> dict[str, tuple[int, ...]]:
+def _shapes(c: int, words: int | None) -> dict[str, tuple[int, ...]]:
     inner = "transformer_blocks.0"
     shapes = {
         "norm.weight": (c,), "norm.bias": (c,), "proj_in.weight": (c, c), "proj_in.bias": (c,),
@@ -40,7 +41,8 @@ def _shapes(c: int) -> dict[str, tuple[int, ...]]:
     }  # fmt: skip
     for a in (0, 1):
         shapes |= {f"{inner}.norms.{a}.{kind}": (c,) for kind in ("weight", "bias")}
-        shapes |= {f"{inner}.attention_blocks.{a}.to_{x}.weight": (c, c) for x in "qkv"}
+        seen = words if a and words else c
+        shapes |= {f"{inner}.attention_blocks.{a}.to_{x}.weight": (c, c if x == "q" else seen) for x in "qkv"}
         shapes[f"{inner}.attention_blocks.{a}.to_out.0.weight"] = (c, c)
         shapes[f"{inner}.attention_blocks.{a}.to_out.0.bias"] = (c,)
     return shapes
@@ -56,8 +58,16 @@ def sinusoids(positions: int, c: int) -> Tensor:
     return table
 
 
-def slow_module(tensors: dict[str, Tensor], prefix: str, x: Tensor, *, groups: int, heads: int = 8) -> Tensor:
-    """One module on a clip `f c h w`, a frame, place and head at a time, in float64."""
+def slow_module(
+    tensors: dict[str, Tensor],
+    prefix: str,
+    x: Tensor,
+    *,
+    groups: int,
+    heads: int = 8,
+    words: Tensor | None = None,
+) -> Tensor:
+    """One module on a clip `f c h w`, a frame, place and head at a time, in float64; `words`: tokens `l d`."""
     w = {key[len(prefix) + 1 :]: v.double() for key, v in tensors.items() if key.startswith(prefix + ".")}
     x = x.double()
     f, c, height, width = x.shape
@@ -69,7 +79,8 @@ def slow_module(tensors: dict[str, Tensor], prefix: str, x: Tensor, *, groups: i
             for a in (0, 1):
                 name = f"{block}.attention_blocks.{a}"
                 n = _layer_norm(h, w[f"{block}.norms.{a}.weight"], w[f"{block}.norms.{a}.bias"])
-                h = h + _attention(n + w[f"{name}.pos_encoder.pe"][0, :f], w, name, heads)
+                n = n + w[f"{name}.pos_encoder.pe"][0, :f]
+                h = h + _attention(n, n if a == 0 or words is None else words.double(), w, name, heads)
             n = _layer_norm(h, w[f"{block}.ff_norm.weight"], w[f"{block}.ff_norm.bias"])
             value, gate = (n @ w[f"{block}.ff.net.0.proj.weight"].T + w[f"{block}.ff.net.0.proj.bias"]).chunk(
                 2, -1
@@ -80,8 +91,8 @@ def slow_module(tensors: dict[str, Tensor], prefix: str, x: Tensor, *, groups: i
     return out
 
 
-def _attention(n: Tensor, w: dict[str, Tensor], name: str, heads: int) -> Tensor:
-    q, k, v = (n @ w[f"{name}.to_{x}.weight"].T for x in "qkv")
+def _attention(n: Tensor, seen: Tensor, w: dict[str, Tensor], name: str, heads: int) -> Tensor:
+    q, k, v = (y @ w[f"{name}.to_{x}.weight"].T for x, y in zip("qkv", (n, seen, seen)))
     size, parts = n.shape[1] // heads, []
     for head in range(heads):
         part = slice(head * size, (head + 1) * size)

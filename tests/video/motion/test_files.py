@@ -13,6 +13,7 @@ from video.motion.files import load, load_lora, save, save_lora
 
 LAYOUTS = {
     "v1": dict(positions=24), "v2": dict(mid=True), "v3": dict(), "sdxl": dict(widths=(16, 32, 32)),
+    "words": dict(words=24),
 }  # fmt: skip
 TABLE = "pos_encoder.pe"
 

@@ -47,6 +47,45 @@ def test_each_module_equals_the_slow_arithmetic(original):
             torch.testing.assert_close(module(x, num_frames=5).double(), slow, atol=1e-5, rtol=1e-5)
 
 
+def test_modules_that_read_words_equal_the_slow_arithmetic(tmp_path):
+    """The original's Temporal_Cross as second attention: the query has positions, the words none. Two clips at once."""
+    tensors, path = random_original(widths=(16, 32), layers=1, words=24), tmp_path / "mm.safetensors"
+    save_file(tensors, path)
+    motion, name = load_motion(str(path)), "up_blocks.1.motion_modules.0"
+    assert motion.words_width == 24
+    words, x = draw(2, 7, 24, name="words"), 3 * draw(2, 5, 16, 2, 3)
+    with torch.no_grad():
+        fast = motion.transformers()[name](x.flatten(0, 1), words.repeat_interleave(5, 0), num_frames=5)
+    for clip, said, found in zip(x, words, fast.unflatten(0, (2, 5))):
+        slow = slow_module(tensors, PREFIX.format("up_blocks.1", 0), clip, groups=16, words=said)
+        torch.testing.assert_close(found.double(), slow, atol=1e-5, rtol=1e-5)
+
+
+def test_words_reach_the_modules_that_read_them(tiny_prior):
+    """Other words, another clip, also where image layers hear nothing; a prompt may travel from frame to frame."""
+    image = tiny_prior("sd15")
+    motion = fresh(image.unet, words=True)
+    for transformer in motion.transformers().values():
+        torch.nn.init.normal_(transformer.proj_out.weight, std=0.1, generator=generator(0, 0, "out"))
+    video, x, t = MotionPrior(image, motion), draw(1, 3, 4, 8, 8), torch.tensor([0.6])
+    prompts = ["a red car", "a blue car", "a red car"]
+    red, blue = (video.embed([prompt]) for prompt in prompts[:2])
+    deaf = copy.deepcopy(image)
+    heard = deaf.network
+    deaf.network = lambda x, t, condition: heard(x, t, red.repeat(len(x)))
+    said = [MotionPrior(deaf, motion).predict(x, t, words).raw for words in (red, blue, video.embed(prompts))]
+    assert (said[0] - said[1]).abs().max() > 1e-4
+    torch.testing.assert_close(said[0], video.predict(x, t, red).raw)
+    assert (said[2][:, 1] - said[0][:, 1]).abs().max() > 1e-4
+
+
+def test_words_of_another_width_are_refused(tiny_prior, tmp_path):
+    save_file(random_original(words=24), tmp_path / "mm.safetensors")
+    motion = load_motion(str(tmp_path / "mm.safetensors"))
+    with pytest.raises(UserError, match="reads words of .* numbers each; this prior's have"):
+        motion.check_fit(tiny_prior("sd15").unet)
+
+
 def test_the_whole_network_is_the_originals(original, tiny_prior):
     """diffusers' own video U-Net of the same weights, its norms made per-frame, gives the same; two clips at once."""
     unet, (_, motion) = tiny_prior("sd15").unet, original
