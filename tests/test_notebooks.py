@@ -10,6 +10,7 @@ NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 SMALL = {  # what is asked of each here: a few steps of what it asks of itself
     "text_to_3d": {"STEPS": 8},
+    "still_to_video": {"FRAMES": 4, "STEPS": 2},
     "compare_sds_and_csd": {
         "STEPS": 4,
         "PROMPTS": ["a red mushroom"],

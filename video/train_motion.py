@@ -16,7 +16,7 @@ from suite.errors import UserError
 from suite.run import Run
 from suite.types import Frames
 from video.motion.files import load, load_lora, save
-from video.motion.modules import fresh
+from video.motion.modules import fresh, taught_words
 from video.motion.sources import ClipData
 from video.motion.training import Recipe, TrainOnClips
 from video.motion_prior import MotionPrior, first_frame_alone, unet_of, with_still
@@ -35,8 +35,8 @@ class TrainMotion(TrainOnClips):
         mid: Whether the middle block has a motion module too, as in v2.
         heads: Of attention over frames.
         still: How often the first frame is given; 0 makes modules that have no input for one.
-        words: Whether new modules read the caption, in place of their second attention over frames: for image priors
-            whose words for motions do little to single frames, as the pocket prior's.
+        words: Whether modules read the caption, in place of their second attention over frames: for image priors
+            whose words for motions do little to single frames, as the pocket prior's. Those of `init` learn it anew.
         steps: Number of steps.
         seed: Of weights, clips and noise.
     """
@@ -62,6 +62,8 @@ class TrainMotion(TrainOnClips):
         if init:
             motion = load(init)
             motion.check_fit(unet_of(prior))
+            if words and motion.words_width is None:
+                taught_words(motion, unet_of(prior).config.cross_attention_dim, seed=seed)
         else:
             motion = fresh(
                 unet_of(prior),

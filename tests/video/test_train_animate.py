@@ -187,6 +187,32 @@ def test_attention_alone_may_learn(learn, parts, tiny_prior, films, tmp_path):
     )
 
 
+def test_moments_of_a_still_are_learnt_each_by_itself(tiny_prior, films):
+    """Two moments of each of two clips: the loss is the mean of what each moment's own training says."""
+    prior = tiny_prior("sd15")
+    task = TrainAnimate(
+        prior=prior, steps=4, recipe=Recipe(batch=2, pool=1, half=False, drop=0.0),
+        animations=AnimationData(videos=str(films), moments=2),
+    )  # fmt: skip
+    clips, labels = task.pool.draw(0, generator(0, 0, "clips"))
+    samples = samples_of(clips, [label.poses for label in labels])
+    assert samples.truth.shape[1] == 2
+    video = task.animate(task.training.learning)
+    step = prepared(video, samples, task.recipe, generator(0, 0, "noise"))
+    whole = part_loss(video, step, slice(0, 2), task.recipe)
+    moments = []
+    for k in (0, 1):
+        one = replace(samples, truth=samples.truth[:, k : k + 1], poses=samples.poses[:, k : k + 1])
+        noise = replace(
+            step.noise,
+            **{name: getattr(step.noise, name).unflatten(1, (2, -1))[:, k] for name in ("x_0", "x_t", "eps")},
+        )
+        moments.append(part_loss(video, replace(step, samples=one, noise=noise), slice(0, 2), task.recipe))
+    torch.testing.assert_close(whole, (moments[0] + moments[1]) / 2)
+    with pytest.raises(UserError, match="moments must be positive, got 0"):
+        AnimationData(moments=0)
+
+
 def test_options_that_do_not_fit(tiny_prior, films, tmp_path):
     """Each says what to type."""
     prior = tiny_prior("sd15")

@@ -252,6 +252,24 @@ def build_adapter(
     return adapter
 
 
+def taught_words(motion: Motion, width: int, *, seed: int = 0) -> None:
+    """Let trained modules read words: their second attention, over frames, gives way to one that does nothing yet.
+
+    Args:
+        width: Of the words' tokens.
+        seed: Of its weights before the zero ones.
+    """
+    with global_randomness():
+        reseed(seed, 0, "words")
+        for block in (m for m in motion.modules() if isinstance(m, BasicTransformerBlock)):
+            heads = block.attn2.heads
+            block.attn2 = WordsAttention(
+                block.dim, width, heads=heads, dim_head=block.dim // heads, bias=False
+            )
+            nn.init.zeros_(block.attn2.to_out[0].weight)
+            nn.init.zeros_(block.attn2.to_out[0].bias)
+
+
 def check_heads(widths: Sequence[int], heads: int) -> None:
     """Raises:
     UserError: Attention of these channels cannot be split into so many heads.

@@ -14,7 +14,7 @@ from suite.rng import generator
 from tests.video.motion.originals import PREFIX, random_original, slow_module
 from video.motion.files import load as load_motion
 from video.motion.insertion import Insertion, inserted, norms_of_resnets, places
-from video.motion.modules import Motion, fresh
+from video.motion.modules import Motion, fresh, taught_words
 from video.motion_prior import MotionPrior
 
 
@@ -77,6 +77,21 @@ def test_words_reach_the_modules_that_read_them(tiny_prior):
     assert (said[0] - said[1]).abs().max() > 1e-4
     torch.testing.assert_close(said[0], video.predict(x, t, red).raw)
     assert (said[2][:, 1] - said[0][:, 1]).abs().max() > 1e-4
+
+
+def test_trained_modules_that_are_to_read_words_begin_without_their_second_attention(tmp_path):
+    """The slow arithmetic with nothing out of it gives the same, whatever the words are."""
+    tensors, path = random_original(widths=(16, 32), layers=1), tmp_path / "mm.safetensors"
+    save_file(tensors, path)
+    motion, name = load_motion(str(path)), "up_blocks.1.motion_modules.0"
+    taught_words(motion, 24)
+    assert motion.words_width == 24
+    silent = {k: 0 * x if ".attention_blocks.1.to_out" in k else x for k, x in tensors.items()}
+    x, words = 3 * draw(5, 16, 2, 3), draw(1, 7, 24, name="words").repeat(5, 1, 1)
+    slow = slow_module(silent, PREFIX.format("up_blocks.1", 0), x, groups=16)
+    with torch.no_grad():
+        fast = motion.transformers()[name](x, words, num_frames=5)
+    torch.testing.assert_close(fast.double(), slow, atol=1e-5, rtol=1e-5)
 
 
 def test_words_of_another_width_are_refused(tiny_prior, tmp_path):
