@@ -6,6 +6,8 @@ python docs/pictures.py text_to_3d RUN RUN ...         docs/text_to_3d.png, the 
 python docs/pictures.py pocket_prior RUN               docs/pocket_prior.png, of a run of evaluate_prior
 python docs/pictures.py pocket_zero123 RUN             docs/pocket_zero123.png, of a run of evaluate_novel_view
 python docs/pictures.py real_pictures RUN RUN ...      docs/real_pictures.png, of runs of image_to_3d: picture and mesh
+python docs/pictures.py clips RUN RUN ...              docs/clips.webp, of runs of text_to_video or image_to_video
+python docs/pictures.py characters RUN RUN ...         docs/characters.webp, of animate_character: still, poses, clip
 python docs/pictures.py stills FOLDER                  what those began with: emoji of Debian's fonts-noto-color-emoji
                                                        and scikit-image's photograph of a cup, cut out
 """
@@ -25,6 +27,7 @@ from suite.geometry.cameras import Cameras, orbit_path
 from suite.geometry.rasterizer import render_mesh
 from suite.io.images import contact_sheet, read_image, to_bytes
 from suite.io.meshes import load_mesh
+from suite.io.videos import read_video, write_video
 from suite.toyworld import characters
 from suite.toyworld.objects import ObjectSpec, Surface, build, kinds
 from suite.toyworld.paints import COLORS, PATTERNS
@@ -131,6 +134,13 @@ def stills(folder: Path) -> None:
     photograph.save(folder / "cup.png")
 
 
+def playing(runs: list[Path], file: str, columns: int, frames: int = 16, scale: int = 2) -> Images:
+    """The videos of runs beside and below each other: frames of one clip."""
+    videos = [read_video(run / "videos" / file, count=frames).frames for run in runs]
+    rows = [torch.cat(videos[k : k + columns], dim=-1) for k in range(0, len(videos), columns)]
+    return F.interpolate(torch.cat(rows, dim=-2), scale_factor=scale, mode="nearest")
+
+
 def save(name: str, sheet: torch.Tensor, colors: int = 192) -> None:
     """As a PNG with a palette, a third of the size of a full one."""
     image = Image.fromarray(to_bytes(sheet)).quantize(colors, dither=Image.Dither.NONE)
@@ -150,6 +160,9 @@ if __name__ == "__main__":
         save(what, pocket_zero123(*runs))
     elif what == "real_pictures":
         save(what, contact_sheet(real_pictures(runs), columns=7))
+    elif what in ("clips", "characters"):
+        file, columns = {"clips": ("clip.webp", 5), "characters": ("beside.mp4", 2)}[what]
+        write_video(HERE / f"{what}.webp", playing(runs, file, columns), 8)
     elif what == "stills":
         stills(*runs)
     else:

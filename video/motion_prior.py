@@ -91,6 +91,11 @@ class MotionPrior(nn.Module):
         """The condition of each prompt: one a clip, or, for a prompt that travels, one a frame, clip by clip."""
         return self.image.embed(prompts)
 
+    @property
+    def shared_noise(self) -> float:
+        """The part of the noise's variance that all frames of a clip have in common."""
+        return 0.0 if self.motion is None else self.motion.shared_noise
+
     def starting_noise(
         self, count: int, frames: int, generator: torch.Generator, *, height: int | None = None,
         width: int | None = None,

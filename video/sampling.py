@@ -21,6 +21,7 @@ from suite.rng import generator
 from suite.run import Run, machine_memory_mb
 from suite.types import Times
 from video.framing import check_size
+from video.motion.modules import mixed_noise
 from video.motion_prior import ClipLatents
 from video.windows import Windowed, Windows
 
@@ -94,10 +95,13 @@ class Sampling:
     ) -> ClipLatents:
         """The clip's noise, from its own seed or another."""
         size, seed = {"height": height, "width": width}, self.seed if seed is None else seed
-        if not self.frame_seeds:
-            return self.video.starting_noise(1, frames, generator(seed, 0, "clip"), **size)
-        draws = (generator(seed, i, "frame") for i in range(frames))
-        return torch.cat([self.video.starting_noise(1, 1, draw, **size) for draw in draws], dim=1)
+        if self.frame_seeds:
+            draws = (generator(seed, i, "frame") for i in range(frames))
+            own = torch.cat([self.video.starting_noise(1, 1, draw, **size) for draw in draws], dim=1)
+        else:
+            own = self.video.starting_noise(1, frames, generator(seed, 0, "clip"), **size)
+        common = self.video.starting_noise(1, 1, generator(seed, 0, "common"), **size)
+        return mixed_noise(own, common, self.video.shared_noise)
 
     @torch.no_grad()
     def encode(self, frames: Float[Tensor, "f 3 h w"]) -> ClipLatents:

@@ -16,7 +16,7 @@ from suite.errors import UserError
 from suite.run import Run
 from suite.types import Frames
 from video.motion.files import load, load_lora, save
-from video.motion.modules import fresh, taught_words
+from video.motion.modules import Motion, fresh, taught_words
 from video.motion.sources import ClipData
 from video.motion.training import Recipe, TrainOnClips
 from video.motion_prior import MotionPrior, first_frame_alone, unet_of, with_still
@@ -37,6 +37,8 @@ class TrainMotion(TrainOnClips):
         still: How often the first frame is given; 0 makes modules that have no input for one.
         words: Whether modules read the caption, in place of their second attention over frames: for image priors
             whose words for motions do little to single frames, as the pocket prior's. Those of `init` learn it anew.
+        shared_noise: The part of the noise's variance that all frames of a clip have in common (PYoCo's mixed noise);
+            null is that of `init`, or none.
         steps: Number of steps.
         seed: Of weights, clips and noise.
     """
@@ -54,6 +56,7 @@ class TrainMotion(TrainOnClips):
         heads: int = 8,
         still: float = 0.0,
         words: bool = False,
+        shared_noise: float | None = None,
         steps: int = 20_000,
         seed: int = 0,
     ) -> None:
@@ -74,6 +77,11 @@ class TrainMotion(TrainOnClips):
                 words=words,
                 seed=seed,
             )
+        if shared_noise is not None:
+            motion = Motion(
+                motion.adapter, across_frames=motion.across_frames, noise=motion.noise,
+                shared_noise=shared_noise, name=motion.name,
+            )  # fmt: skip
         if still > 0 and not motion.sees_stills:
             raise UserError(f"{motion.name} has no input for a still: type still=0, or begin without init=.")
         self.still = float(still)
@@ -113,9 +121,9 @@ class TrainMotion(TrainOnClips):
         return with_still(condition, self.prior.encode(clips[:, 0]), affinity)
 
     def finish(self, run: Run) -> dict[str, float]:
-        """motion.safetensors in the original's names; motion/ for diffusers, whose modules read no words."""
+        """motion.safetensors in the original's names; motion/ for diffusers, which cannot tell of words or noise."""
         path = run.path("motion.safetensors")
         save(self.training.average, path)
-        if self.training.average.words_width is None:
+        if not self.training.average.is_own:
             save(self.training.average, run.path("motion", "config.json").parent)
         return self.measured() | {"motion_megabytes": Path(path).stat().st_size / 1e6}

@@ -62,6 +62,18 @@ def test_fresh_modules_make_the_pictures_of_the_image_prior(image, motion, windo
     torch.testing.assert_close(made[0], pictures, atol=1e-4, rtol=1e-3)
 
 
+def test_frames_may_share_a_part_of_their_noise(image, motion):
+    """Standard normal in each frame, correlated by that part between frames; clips of other lengths begin alike."""
+    shared = Motion(motion.adapter, shared_noise=0.4)
+    for frame_seeds in (True, False):
+        noise = Generation(image, shared, frame_seeds=frame_seeds).noise(8, 256, 256)
+        cov = torch.cov(noise[0].flatten(1))
+        torch.testing.assert_close(cov.diagonal(), torch.ones(8), atol=0.1, rtol=0)
+        torch.testing.assert_close(cov - cov.diag().diag(), 0.4 * (1 - torch.eye(8)), atol=0.1, rtol=0)
+    make = Generation(image, shared)
+    torch.testing.assert_close(make.noise(5)[:, :3], make.noise(3))
+
+
 def test_windows_are_no_longer_than_positions(image, caplog):
     """A module of 4 positions gets windows of 4 frames, and that is said."""
     make = Generation(image, fresh(image.unet, positions=4), windows=Windows(overlap=2))

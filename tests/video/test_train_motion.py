@@ -67,6 +67,20 @@ def test_the_perfect_answer_has_no_loss(family, tiny_prior, videos, monkeypatch)
     assert float(task.part_loss(task.video(task.training.learning), noise, condition)) > 0.1
 
 
+def test_clips_are_trained_under_the_noise_that_they_are_made_of(tiny_prior, videos):
+    """With shared_noise, eps of two frames are correlated by it, and x_t is made of that eps."""
+    recipe, clips = Recipe(batch=2, pool=1, half=False), ClipData(videos=str(videos), frames=2)
+    task = TrainMotion(prior=tiny_prior("sd15"), clips=clips, recipe=recipe, steps=4, shared_noise=0.5)
+    drawn, _ = task.pool.draw(0, generator(0, 0, "clips"))
+    found = []
+    for k in range(20):
+        noise, _ = task.prepare(drawn, ["a red car"] * 2, generator(0, k, "noise"))
+        torch.testing.assert_close(noise.x_t, noise.alpha * noise.x_0 + noise.sigma * noise.eps)
+        one, two = noise.eps.unflatten(1, (2, -1)).unbind(1)
+        found.append(torch.corrcoef(torch.stack([one.flatten(), two.flatten()]))[0, 1])
+    assert abs(float(torch.stack(found).mean()) - 0.5) < 0.03
+
+
 def test_previews_show_clips_row_by_row(tiny_prior, videos, tmp_path):
     """A strip of frames for each of two captions; the training's state is what it was."""
     task = training(tiny_prior("sd15"), videos)

@@ -88,6 +88,11 @@ class AnimatePrior(nn.Module):
         """Its motion modules."""
         return self.animator.motion
 
+    @property
+    def shared_noise(self) -> float:
+        """The part of the noise's variance that all frames of a clip have in common."""
+        return 0.0 if self.motion is None else self.motion.shared_noise
+
     def starting_noise(
         self, count: int, frames: int, generator: torch.Generator, *, height: int | None = None,
         width: int | None = None,

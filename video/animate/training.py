@@ -20,7 +20,8 @@ from suite.metrics.images import psnr
 from suite.rng import generator
 from suite.types import Frames, Images
 from video.animate.animate_prior import AnimatePrior
-from video.motion.training import Recipe, clip_loss, noise_part
+from video.motion.modules import mixed_noise
+from video.motion.training import Recipe, clip_loss, clip_noise, noise_part
 from video.pose_pictures import pose_pictures
 
 SHOWN_FRAMES, SHOWN_STEPS, SHOWN_SCALE = 4, 12, 2.0
@@ -77,8 +78,9 @@ class Step:
 @torch.no_grad()
 def prepared(prior: AnimatePrior, samples: Samples, recipe: Recipe, draws: torch.Generator) -> Step:
     """All draws of a step."""
-    x_0 = prior.encode(samples.truth.to(prior.device), resize=False).flatten(1, 2)
-    noise = noised(x_0, prior.schedule, draws, noisy=recipe.noisy)
+    x_0 = prior.encode(samples.truth.to(prior.device), resize=False)
+    eps = clip_noise(x_0, prior.shared_noise, draws)
+    noise = noised(x_0.flatten(1, 2), prior.schedule, draws, noisy=recipe.noisy, eps=eps)
     return Step(samples, noise, torch.rand(len(samples), generator=draws) >= recipe.drop)
 
 
@@ -102,7 +104,10 @@ def animated(prior: AnimatePrior, samples: Samples, seed: int) -> Frames:
     """The stills in the clips' poses, in few steps."""
     clips, frames, _, height, width = samples.poses.shape
     draw = generator(seed, 0, "preview")
-    noise = prior.starting_noise(clips, frames, draw, height=height, width=width)
+    size = {"height": height, "width": width}
+    noise = prior.starting_noise(clips, frames, draw, **size)
+    common = prior.starting_noise(clips, 1, generator(seed, 0, "common"), **size)
+    noise = mixed_noise(noise, common, prior.shared_noise)
     condition = prior.embed(samples.stills, samples.poses)
     return prior.decode(dpmpp_2m(prior, noise, condition, steps=SHOWN_STEPS, scale=SHOWN_SCALE)).cpu()
 

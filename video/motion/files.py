@@ -55,10 +55,10 @@ def load(path: str, *, across_frames: bool | None = None, noise: str = "prior", 
     """
     place = Path(path).expanduser()
     if place.is_dir():
-        (tensors, heads), ours = _read_folder(place, heads), False
+        (tensors, heads), metadata = _read_folder(place, heads), {}
     else:
         tensors, metadata = read_tensors(place)
-        heads, ours = int(metadata.get("heads", heads)), "heads" in metadata
+        heads = int(metadata.get("heads", heads))
         tensors = _motion_only(tensors, str(place))
     refuse_others(tensors, str(place))
     tensors = to_diffusers(tensors, str(place))
@@ -74,9 +74,14 @@ def load(path: str, *, across_frames: bool | None = None, noise: str = "prior", 
     check_same_tensors(adapter.state_dict(), tensors, str(place))
     adapter.load_state_dict({key: value.float() for key, value in tensors.items()})
     logger.info("%s: a motion module of layout %s, for %d frames.", place, shape.layout, shape.positions)
-    as_trained = shape.layout == "v1" or (shape.entrance is not None and not ours)  # PIA was trained as v1
+    as_trained = shape.layout == "v1" or (
+        shape.entrance is not None and "heads" not in metadata
+    )  # PIA was trained as v1
     normal = as_trained if across_frames is None else across_frames
-    motion = Motion(adapter, across_frames=normal, noise=noise, name=str(place))
+    motion = Motion(
+        adapter, across_frames=normal, noise=noise, shared_noise=float(metadata.get("shared_noise", 0)),
+        name=str(place),
+    )  # fmt: skip
     return motion.requires_grad_(False).eval()
 
 
@@ -87,20 +92,27 @@ def save(motion: Motion, path: str | Path, *, half: bool = False) -> None:
         half: In half precision, tables of positions excepted.
 
     Raises:
-        UserError: A folder for diffusers, of modules that read words: it has none of these.
+        UserError: What is written cannot tell of words or shared noise, and the modules have them.
     """
     path, tensors = Path(path), motion.adapter.state_dict()
     if half:
         tensors = {key: x if key.endswith(".pe") else x.half() for key, x in tensors.items()}
     if path.suffix not in (".safetensors", ".ckpt"):
-        if motion.words_width is not None:
-            raise UserError(f"{motion.name} reads words, which diffusers' do not: save a .safetensors file.")
+        if motion.is_own:
+            raise UserError(
+                f"{motion.name} reads words or shares noise, which diffusers' do not: save a .safetensors file."
+            )
         with quiet():
             motion.adapter.save_pretrained(path)
         if half:
             _write(path / "diffusion_pytorch_model.safetensors", tensors, {"format": "pt"})
         return
-    _write(path, to_original(tensors), {"heads": str(motion.adapter.config.motion_num_attention_heads)})
+    if path.suffix == ".ckpt" and motion.shared_noise:
+        raise UserError(f"{motion.name} shares noise, which a .ckpt cannot tell: save a .safetensors file.")
+    said = {"heads": str(motion.adapter.config.motion_num_attention_heads)}
+    if motion.shared_noise:
+        said["shared_noise"] = f"{motion.shared_noise:g}"
+    _write(path, to_original(tensors), said)
 
 
 def load_lora(path: str) -> LoRA:

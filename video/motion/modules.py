@@ -59,6 +59,17 @@ class PerFrameNorm(nn.GroupNorm):
         return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
 
 
+def mixed_noise(
+    own: Float[Tensor, "b f c y x"], common: Float[Tensor, "b 1 c y x"], shared: float
+) -> Float[Tensor, "b f c y x"]:
+    """eps_f = sqrt(s) common + sqrt(1 - s) own_f: standard normal in each frame, correlated by s between frames.
+
+    The mixed noise of Ge et al. 2023 (arXiv:2305.10474, Sec. 4.2): an image prior makes like frames of like noise, so
+    motion modules have less to learn.
+    """
+    return own if shared == 0 else math.sqrt(shared) * common + math.sqrt(1 - shared) * own
+
+
 class WordsAttention(Attention):
     """Attention of every place of a frame to the words of that frame."""
 
@@ -84,6 +95,8 @@ class Motion(nn.Module):
             v1 was trained. Motion modules never do.
         noise: The schedule it was trained with: "prior" is the image prior's, "animatediff" (v1, v2, v3) and
             "animatediff_xl" are of the published ones, on purpose not Stable Diffusion's.
+        shared_noise: The part of the noise's variance that all frames of a clip have in common, as it was trained; 0
+            in the published ones. See `mixed_noise`.
         name: Where it came from, for messages.
 
     Raises:
@@ -96,16 +109,19 @@ class Motion(nn.Module):
         *,
         across_frames: bool = False,
         noise: str = "prior",
+        shared_noise: float | int = 0.0,
         name: str = "this motion module",
     ) -> None:
         super().__init__()
         if noise not in ("prior", *SCHEDULES):
             raise UserError(f"noise={noise!r} is not one of: prior, {', '.join(SCHEDULES)}.")
+        if not 0 <= shared_noise < 1:
+            raise UserError(f"shared_noise is a part of the noise, from 0 to below 1, got {shared_noise:g}.")
         for module in adapter.modules():
             if isinstance(module, AnimateDiffTransformer3D):
                 module.norm = _per_frame(module.norm)
         self.adapter, self.across_frames = adapter, across_frames
-        self.noise, self.name = noise, name
+        self.noise, self.shared_noise, self.name = noise, float(shared_noise), name
 
     @property
     def positions(self) -> int:
@@ -127,6 +143,11 @@ class Motion(nn.Module):
         """Width of the words' tokens that it reads; None where it reads none."""
         found = (m for m in self.adapter.modules() if isinstance(m, WordsAttention))
         return next((m.to_k.in_features for m in found), None)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it has what no published one has: diffusers' folders cannot tell of it."""
+        return self.words_width is not None or self.shared_noise > 0
 
     def still_features(self, still: Float[Tensor, "n k y x"]) -> Float[Tensor, "n w y x"]:
         """What a still and its affinity (the first channel) add to the U-Net's first features."""

@@ -31,6 +31,7 @@ from suite.rng import generator
 from suite.run import Run
 from suite.toyworld.pool import Pool
 from suite.types import Frames
+from video.motion.modules import mixed_noise
 from video.motion.sources import ClipData
 from video.motion_prior import MotionPrior, unet_of
 
@@ -190,7 +191,10 @@ class TrainOnClips(TrainDenoiser):
         """Clips in noise, their frames' channels side by side (`b (f c) y x`), and their conditions."""
         clips = self.seen(clips.to(self.prior.device))
         x_0 = torch.stack([self.prior.encode(clip) for clip in clips])
-        noise = noised(x_0.flatten(1, 2), self.baseline().schedule, generator, noisy=self.recipe.noisy)
+        eps = clip_noise(x_0, self.video(self.training.learning).shared_noise, generator)
+        noise = noised(
+            x_0.flatten(1, 2), self.baseline().schedule, generator, noisy=self.recipe.noisy, eps=eps
+        )
         return noise, Condition(self.prior.embed(texts).tensors)
 
     def part_loss(self, video: MotionPrior, noise: Noised, condition: Condition) -> Float[Tensor, ""]:
@@ -208,6 +212,8 @@ class TrainOnClips(TrainDenoiser):
         texts, video = [label.caption for label in batch.labels], self.video(self.training.average)
         with torch.no_grad():
             noise = video.starting_noise(SHOWN, self.frames, generator(self.seed, 0, "preview"))
+            common = video.starting_noise(SHOWN, 1, generator(self.seed, 0, "common"))
+            noise = mixed_noise(noise, common, video.shared_noise)
             clips = torch.from_numpy(batch.frames).movedim(-1, 2).to(self.prior.device)
             condition = self.shown_condition(video, texts, self.seen(clips))
             made = dpmpp_2m(video, noise, condition, steps=SHOWN_STEPS, scale=4.0)
@@ -228,6 +234,17 @@ class TrainOnClips(TrainDenoiser):
         noise, condition = self.prepare(clips, texts, draws)
         models = {"loss_with": self.video(self.training.average), "loss_without": self.baseline()}
         return {name: float(self.part_loss(video, noise, condition)) for name, video in models.items()}
+
+
+def clip_noise(
+    x_0: Float[Tensor, "b f c y x"], shared: float, generator: torch.Generator
+) -> Float[Tensor, "b f*c y x"] | None:
+    """The noise of clips, frames' channels side by side; None where each frame's is its own."""
+    if shared == 0:
+        return None
+    own = torch.randn(x_0.shape, generator=generator)
+    common = torch.randn(x_0[:, :1].shape, generator=generator)
+    return mixed_noise(own, common, shared).flatten(1, 2)
 
 
 def clip_loss(prediction: Prediction, noise: Noised, *, gamma: float | int) -> Float[Tensor, ""]:

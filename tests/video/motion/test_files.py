@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from suite.errors import UserError
 from tests.video.motion.originals import random_motion_lora, random_original
 from video.motion.files import load, load_lora, save, save_lora
+from video.motion.modules import Motion
 
 LAYOUTS = {
     "v1": dict(positions=24), "v2": dict(mid=True), "v3": dict(), "sdxl": dict(widths=(16, 32, 32)),
@@ -61,6 +62,23 @@ def test_diffusers_folders_round_trip(tmp_path):
     theirs.save_pretrained(tmp_path / "theirs")
     save(load(str(tmp_path / "theirs")), tmp_path / "again.safetensors")
     same(load_file(tmp_path / "again.safetensors"), load_file(tmp_path / "mm.safetensors"))
+
+
+def test_shared_noise_is_kept_or_refused(tmp_path):
+    """A .safetensors file tells of it; .ckpt and diffusers' folder cannot, nor the folder of words."""
+    save_file(random_original(words=24), tmp_path / "mm.safetensors")
+    motion = load(str(tmp_path / "mm.safetensors"))
+    assert motion.shared_noise == 0
+    shared = Motion(motion.adapter, shared_noise=0.25, name="these modules")
+    save(shared, tmp_path / "again.safetensors")
+    assert load(str(tmp_path / "again.safetensors")).shared_noise == 0.25
+    with pytest.raises(UserError, match="these modules shares noise, which a .ckpt cannot tell"):
+        save(shared, tmp_path / "again.ckpt")
+    for own in (shared, motion):
+        with pytest.raises(UserError, match="reads words or shares noise, which diffusers' do not"):
+            save(own, tmp_path / "folder")
+    with pytest.raises(UserError, match="shared_noise is a part of the noise, from 0 to below 1, got 1"):
+        Motion(motion.adapter, shared_noise=1)
 
 
 def test_half_precision_keeps_the_positions(tmp_path):
