@@ -3,7 +3,7 @@
 Asked for are things of toyworld, named in full, in motions that they never had in training
 (`motions.held_out_motion`); beside each made clip there is the true one of the same words.
 
-    named     frames whose kind (and colour, of procedural objects) is right, as the judge of pictures says
+    named     frames whose kind (and colour, of procedural objects) is right, as the judge of frames says
     motion    clips whose motion is right, as the clip judge says
     flicker   mean change between frames, relative to that of the true clips
     psnr      where the true clip's first frame is given (way=): frames after it against the true ones, in dB;
@@ -21,7 +21,7 @@ from suite.io.images import contact_sheet, to_bytes, write_image
 from suite.io.weights import load_state, save_state
 from suite.metrics.clip_judge import load_clip_judge
 from suite.metrics.images import psnr
-from suite.metrics.judge import load_judge
+from suite.metrics.judge import OF_FRAMES, load_judge
 from suite.metrics.videos import flicker
 from suite.progress import Progress
 from suite.run import Run
@@ -48,7 +48,7 @@ class EvaluateMotion(ClipTask):
         clips: How many.
         motions: Of toyworld; none are all whose words the prior knows.
         objects: A folder of captioned meshes to ask for too, as `suite prepare_objects` makes.
-        judge: Folder of the judge of pictures; empty takes the shipped one.
+        judge: Folder of a judge of frames (`suite train_judge clips=true`); empty takes the shipped one.
         clip_judge: Folder of the clip judge; empty takes the shipped one.
         way: Give the true clip's first frame beside its words, and begin from it as `suite image_to_video` does: auto,
             replace, noise or concat. Empty gives the words alone.
@@ -77,7 +77,7 @@ class EvaluateMotion(ClipTask):
         self.generation.check(self.frames, self.fps, *self.size)
         self.first = FirstFrame(chosen_way(self.way, self.motion), self.strength) if self.way else None
         self.grid = self.first.grid(self.generation) if self.first else self.generation.grid()
-        self.pictures = load_judge(self.judge) if self.judge else load_judge()
+        self.pictures = load_judge(self.judge or OF_FRAMES)
         self.movements = load_clip_judge(self.clip_judge) if self.clip_judge else load_clip_judge()
         self.source = Clips(
             real=real_surfaces(self.objects) if self.objects else [], size=self.prior.resolution,

@@ -18,7 +18,7 @@ from suite.run import Run
 from suite.toyworld.pool import Pool
 from video.animate.animate_prior import AnimatePrior
 from video.animate.animator import Animator, fresh
-from video.animate.files import load, load_encoder, save
+from video.animate.files import load, load_encoder, needs_prior, save
 from video.animate.sources import AnimationData
 from video.animate.training import Samples, animated, measured, prepared, samples_of, step_loss, strips
 from video.motion.files import load as load_motion
@@ -42,8 +42,11 @@ class TrainAnimate(TrainDenoiser):
         init: A folder of an animator to go on from; stage 2 needs one.
         image_encoder: A folder with a CLIP picture tower to begin with; empty is the animator's, or a small new one.
         motion: Motion modules to begin with in stage 2, as AnimateDiff's; empty are the animator's, or new ones.
+        shared_noise: The part of the noise's variance that all frames of a clip have in common in stage 2 and after
+            (PYoCo's mixed noise); null is that of the motion modules, or none.
         learn: What of both U-Nets learns in stage 1: "all"; "denoiser", of the ReferenceNet its attention alone, for
-            smaller files; or "attention" alone of both, for less memory.
+            smaller files, which need the image prior's own; or "attention" alone of both, for less memory.
+        half: Write the animator in half precision.
         positions: The most frames of a clip, ever, of new motion modules.
         steps: Number of steps.
         seed: Of weights, samples and noise.
@@ -59,14 +62,19 @@ class TrainAnimate(TrainDenoiser):
         init: str = "",
         image_encoder: str = "",
         motion: str = "",
+        shared_noise: float | None = None,
         learn: str = "all",
+        half: bool = False,
         positions: int = 32,
         steps: int = 20_000,
         seed: int = 0,
     ) -> None:
         _check(stage=stage, init=init, motion=motion, learn=learn, steps=steps)
+        if stage == 1 and shared_noise is not None:
+            raise UserError("In stage 1 each frame is by itself: shared_noise= is for stage 2.")
         self.prior, self.recipe, self.lr = prior, recipe, recipe.lr
         self.stage, self.learn, self.steps, self.seed = stage, learn, steps, seed
+        self.rest, self.half = learn != "all" or (bool(init) and needs_prior(init)), half
         if init:
             start = load(init, prior, image_encoder=image_encoder)
         else:
@@ -77,6 +85,8 @@ class TrainAnimate(TrainDenoiser):
         else:
             begin = load_motion(motion) if motion else start.motion
             learning = begin or fresh_motion(start.denoiser, positions=positions, mid=True, seed=seed)
+            if shared_noise is not None:
+                learning = learning.sharing(shared_noise)
             learning.check_fit(start.denoiser)
             learning.check_frames(animations.frames)
             self.animator = start.with_motion(None).requires_grad_(False)
@@ -125,8 +135,8 @@ class TrainAnimate(TrainDenoiser):
     def finish(self, run: Run) -> dict[str, float]:
         """animator/, and measures on what was not trained on."""
         prior = self.animate(self.training.average)
-        base = None if self.learn == "all" else unet_of(self.prior)
-        save(prior.animator, run.path("animator", "animator.json").parent, base=base)
+        base = unet_of(self.prior) if self.rest else None
+        save(prior.animator, run.path("animator", "animator.json").parent, base=base, half=self.half)
         return measured(prior, self.shown(max(SHOWN, self.recipe.batch)), self.recipe, self.seed)
 
 

@@ -16,7 +16,7 @@ from suite.errors import UserError
 from suite.run import Run
 from suite.types import Frames
 from video.motion.files import load, load_lora, save
-from video.motion.modules import Motion, fresh, taught_words
+from video.motion.modules import fresh, taught_words
 from video.motion.sources import ClipData
 from video.motion.training import Recipe, TrainOnClips
 from video.motion_prior import MotionPrior, first_frame_alone, unet_of, with_still
@@ -78,10 +78,7 @@ class TrainMotion(TrainOnClips):
                 seed=seed,
             )
         if shared_noise is not None:
-            motion = Motion(
-                motion.adapter, across_frames=motion.across_frames, noise=motion.noise,
-                shared_noise=shared_noise, name=motion.name,
-            )  # fmt: skip
+            motion = motion.sharing(shared_noise)
         if still > 0 and not motion.sees_stills:
             raise UserError(f"{motion.name} has no input for a still: type still=0, or begin without init=.")
         self.still = float(still)

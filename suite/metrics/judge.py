@@ -20,6 +20,7 @@ from suite.io.networks import load_network, save_network
 from suite.types import Images
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "judge"
+OF_FRAMES = SHIPPED.with_name("frame_judge")  # the one that has learnt frames of clips
 PERSON = "person"
 HOT_DOG = "hot dog"  # the one real object whose last word is a kind that it is not
 SIZE = 64  # pixels: the side of the pictures it looks at

@@ -18,9 +18,11 @@ from suite.toyworld.characters import describe
 from suite.toyworld.motions import held_out_motion
 from tests.video.animate.networks import animator
 from tests.video.test_train_motion import killed_and_resumed
-from video.animate.files import load, save
+from video.animate.animator import fresh
+from video.animate.files import load, needs_prior, save
 from video.animate.sources import AnimationData, FolderAnimations
 from video.animate.training import part_loss, prepared, samples_of, strips
+from video.motion.modules import fresh as fresh_motion
 from video.motion.training import Recipe
 from video.train_animate import TrainAnimate
 
@@ -185,6 +187,16 @@ def test_attention_alone_may_learn(learn, parts, tiny_prior, films, tmp_path):
     assert not load_file(tmp_path / "run" / "animator" / "reference_unet.safetensors"), (
         "nothing was learnt yet"
     )
+    second = TrainAnimate(
+        prior=tiny_prior("sd15"), animations=data, recipe=recipe, steps=4, stage=2, half=True, shared_noise=0.25,
+        init=str(tmp_path / "run" / "animator"),
+    )  # fmt: skip
+    with Run(tmp_path / "second") as run:
+        second.finish(run)
+    folder = tmp_path / "second" / "animator"
+    assert needs_prior(folder) and not (folder / "reference_unet").exists()
+    assert load_file(folder / "pose_guider.safetensors")["conv_in.weight"].dtype == torch.float16
+    assert load(str(folder), tiny_prior("sd15")).motion.shared_noise == 0.25
 
 
 def test_moments_of_a_still_are_learnt_each_by_itself(tiny_prior, films):
@@ -223,9 +235,13 @@ def test_options_that_do_not_fit(tiny_prior, films, tmp_path):
         ({"learn": "some"}, "learn='some' is not one of: all, denoiser, attention"),
         ({"stage": 2, "init": "x", "learn": "attention"}, "learn= is for stage 1"),
         ({"steps": 0}, "steps must be positive, got 0"),
+        ({"shared_noise": 0.5}, "In stage 1 each frame is by itself: shared_noise= is for stage 2"),
     ):
         with pytest.raises(UserError, match=message):
             TrainAnimate(prior=prior, animations=AnimationData(), recipe=Recipe(), **options)
+    reader = fresh_motion(prior.unet, words=True)
+    with pytest.raises(UserError, match="reads words, and an animator is told none"):
+        fresh(prior).with_motion(reader)
     with pytest.raises(UserError, match="missing is a share of the joints, at least 0 and below 1, got 1"):
         AnimationData(missing=1.0)
     save(animator(prior, motion=True), tmp_path / "made")

@@ -105,6 +105,10 @@ class Animator(nn.Module):
                 )
         if self.motion is not None:
             self.motion.check_fit(self.denoiser)
+            if self.motion.words_width is not None:
+                raise UserError(
+                    f"{self.motion.name} reads words, and an animator is told none: take motion modules without."
+                )
 
 
 def fresh(

@@ -99,6 +99,12 @@ def save(
     write_atomically(folder / INDEX, json.dumps(index, indent=2) + "\n")
 
 
+def needs_prior(path: str | Path) -> bool:
+    """Whether of both U-Nets a folder holds only what differs from the image prior's."""
+    index = Path(path).expanduser() / INDEX
+    return index.exists() and "rest" in read_json(index)
+
+
 def checksum(unet: UNet2DConditionModel) -> int:
     """CRC-32 of a U-Net's weights, in single precision."""
     total = 0

@@ -144,6 +144,17 @@ class Motion(nn.Module):
         found = (m for m in self.adapter.modules() if isinstance(m, WordsAttention))
         return next((m.to_k.in_features for m in found), None)
 
+    def sharing(self, shared_noise: float | int) -> "Motion":
+        """The same modules for noise of which frames have this part in common.
+
+        Raises:
+            UserError: It is no such part.
+        """
+        return Motion(
+            self.adapter, across_frames=self.across_frames, noise=self.noise, shared_noise=shared_noise,
+            name=self.name,
+        )  # fmt: skip
+
     @property
     def is_own(self) -> bool:
         """Whether it has what no published one has: diffusers' folders cannot tell of it."""

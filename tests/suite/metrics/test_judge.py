@@ -155,9 +155,11 @@ def test_moves_and_backgrounds():
     torch.testing.assert_close(blurred(images).mean(), images.mean(), atol=0.01, rtol=0)
 
 
-@pytest.fixture(scope="module")
-def training():
-    return TrainJudge(steps=8, batch=4, pool=2, reuse=1, widths=(4, 8, 8, 8), test_batches=1)
+@pytest.fixture(scope="module", params=[False, True], ids=["pictures", "clips"])
+def training(request):
+    return TrainJudge(
+        steps=8, batch=4, pool=2, reuse=1, widths=(4, 8, 8, 8), test_batches=1, clips=request.param
+    )
 
 
 def test_training_learns_and_is_measured(training, tmp_path):
