@@ -3,7 +3,9 @@
 Asked for are things of toyworld, named in full, in motions that they never had in training
 (`motions.held_out_motion`); beside each made clip there is the true one of the same words.
 
-    named     frames whose kind (and colour, of procedural objects) is right, as the judge of frames says
+    named     frames whose kind (and colour, of procedural objects) is right, as the judge of pictures says
+    whole     clips whose kind (and colour) is right by what that judge says of all frames together: single ones that
+              are small, cut off or upside down cannot be told, not even true ones
     motion    clips whose motion is right, as the clip judge says
     flicker   mean change between frames, relative to that of the true clips
     psnr      where the true clip's first frame is given (way=): frames after it against the true ones, in dB;
@@ -21,7 +23,7 @@ from suite.io.images import contact_sheet, to_bytes, write_image
 from suite.io.weights import load_state, save_state
 from suite.metrics.clip_judge import load_clip_judge
 from suite.metrics.images import psnr
-from suite.metrics.judge import OF_FRAMES, load_judge
+from suite.metrics.judge import load_judge
 from suite.metrics.videos import flicker
 from suite.progress import Progress
 from suite.run import Run
@@ -35,7 +37,7 @@ from video.products import enlarged, evenly
 from video.prompts import Travel
 
 # What the shipped motion modules are held to; flicker is at most its bar.
-BARS = {"named": 0.9, "motion": 0.7, "flicker": 1.5}
+BARS = {"named": 0.9, "whole": 0.9, "motion": 0.7, "flicker": 1.5}
 SHOWN, COLUMNS = 12, 8  # clips and frames of each on the sheet
 
 
@@ -48,7 +50,7 @@ class EvaluateMotion(ClipTask):
         clips: How many.
         motions: Of toyworld; none are all whose words the prior knows.
         objects: A folder of captioned meshes to ask for too, as `suite prepare_objects` makes.
-        judge: Folder of a judge of frames (`suite train_judge clips=true`); empty takes the shipped one.
+        judge: Folder of the judge of pictures; empty takes the shipped one.
         clip_judge: Folder of the clip judge; empty takes the shipped one.
         way: Give the true clip's first frame beside its words, and begin from it as `suite image_to_video` does: auto,
             replace, noise or concat. Empty gives the words alone.
@@ -77,7 +79,7 @@ class EvaluateMotion(ClipTask):
         self.generation.check(self.frames, self.fps, *self.size)
         self.first = FirstFrame(chosen_way(self.way, self.motion), self.strength) if self.way else None
         self.grid = self.first.grid(self.generation) if self.first else self.generation.grid()
-        self.pictures = load_judge(self.judge or OF_FRAMES)
+        self.pictures = load_judge(self.judge) if self.judge else load_judge()
         self.movements = load_clip_judge(self.clip_judge) if self.clip_judge else load_clip_judge()
         self.source = Clips(
             real=real_surfaces(self.objects) if self.objects else [], size=self.prior.resolution,
@@ -113,7 +115,8 @@ class EvaluateMotion(ClipTask):
         measures = {name: float(np.mean(values)) for name, values in found.items()}
         measures["flicker"] = measures["flicker"] / max(measures.pop("true_flicker"), 1e-9)
         for name, bar in BARS.items():
-            run.log.info("%-8s %.3f (bar %.2f)", name, measures[name], bar)
+            true = measures.get(f"true_{name}", 1.0)
+            run.log.info("%-8s %.3f (bar %.2f; true clips %.3f)", name, measures[name], bar, true)
         run.statistics["evaluations"] = self.generation.video.evaluations
         run.write_report(measures)
         for file in (run.directory / "clips").glob("*.safetensors"):  # run again, they are drawn anew
@@ -146,11 +149,14 @@ class EvaluateMotion(ClipTask):
         verdict, world = self.pictures.look(frames), self.pictures.world
         name = "person" if label.source == "person" else label.name
         right = [world.is_a(best, name) for best in verdict.best("name")]
+        whole = world.is_a(verdict.best_of_all("name"), name)
         if label.color:
             right = [r and color == label.color for r, color in zip(right, verdict.best("color"))]
+            whole = whole and verdict.best_of_all("color") == label.color
         motion = float(self.movements.named(frames[None])[0] == label.motion)
         return {
             "named": [float(r) for r in right],
+            "whole": [float(whole)],
             "motion": [motion],
             f"motion/{label.motion}": [motion],
             "flicker": [float(flicker(frames).mean())],

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from suite.metrics.judge import Judge
 from suite.toyworld.captions import VIEWS, view_word
-from suite.toyworld.clip_frames import ClipFrames
 from suite.toyworld.dataset import DISTANCE, FOV_DEG, Scenes, orbit, random_backgrounds, random_lights
 from suite.toyworld.objects import build, kinds
 from suite.toyworld.render import render
@@ -17,7 +16,7 @@ from suite.toyworld.render import render
 MARGIN_DEG = 5.0  # views this near to where one word ends and the next begins are nobody's mistake
 
 
-def examine(judge: Judge, scenes: Scenes | ClipFrames, *, batches: int, seed: int) -> dict[str, float]:
+def examine(judge: Judge, scenes: Scenes, *, batches: int, seed: int) -> dict[str, float]:
     """Accuracies on true renders.
 
     Names, colours and patterns are asked of the scenes' own pictures, every camera, light, background and
@@ -42,7 +41,7 @@ def examine(judge: Judge, scenes: Scenes | ClipFrames, *, batches: int, seed: in
     return {question: float(np.mean(right)) for question, right in sorted(answers.items())}
 
 
-def pictures_of_views(scenes: Scenes | ClipFrames, *, seed: int, each: int) -> tuple[Tensor, list[str]]:
+def pictures_of_views(scenes: Scenes, *, seed: int, each: int) -> tuple[Tensor, list[str]]:
     """`each` pictures of every kind that has a front, from clear views, and their view words."""
     random = np.random.default_rng([seed, 1])
     images, views = [], []

@@ -20,7 +20,6 @@ from suite.io.networks import load_network, save_network
 from suite.types import Images
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "judge"
-OF_FRAMES = SHIPPED.with_name("frame_judge")  # the one that has learnt frames of clips
 PERSON = "person"
 HOT_DOG = "hot dog"  # the one real object whose last word is a kind that it is not
 SIZE = 64  # pixels: the side of the pictures it looks at
@@ -84,6 +83,10 @@ class Verdict:
             scores = scores[:, [answers.index(answer) for answer in among]]
             answers = tuple(among)
         return [answers[i] for i in scores.argmax(1).tolist()]
+
+    def best_of_all(self, head: str) -> str:
+        """The answer that is likeliest if all pictures show the same."""
+        return self.world.heads[head][int(getattr(self, head).mean(0).argmax())]
 
     def log_probability(self, head: str, answer: str) -> Float[Tensor, " b"]:
         """The logarithm of the probability of one answer, for each picture."""

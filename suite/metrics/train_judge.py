@@ -20,7 +20,6 @@ from suite.metrics.judge import PERSON, Judge, Verdict, World, load_judge
 from suite.metrics.judge_training import NOT_ASKED, SEED, JudgeTraining
 from suite.metrics.wear import worn
 from suite.toyworld.captions import VIEWS
-from suite.toyworld.clip_frames import ClipFrames
 from suite.toyworld.dataset import Label, Scenes, real_surfaces
 from suite.toyworld.objects import kinds
 from suite.toyworld.paints import COLORS, PATTERNS
@@ -38,8 +37,6 @@ class TrainJudge(JudgeTraining):
         objects: A folder of captioned meshes to know beside toyworld, as `suite prepare_objects` makes.
         init: A judge's folder to go on from, its answers matched by name, or "shipped"; else from nothing.
         shares: How often a picture shows a procedural object, a real object, a person, and a thing in motion.
-        clips: Learn frames of clips instead of pictures, for `suite evaluate_motion`: things on their way, upside
-            down, small, before backdrops. The last share and even_views have no part in it.
         even_views: How often the camera stands where one of the four view words, each as often, is true (`Scenes`).
         steps: Steps of training.
         batch: Pictures a step.
@@ -61,7 +58,6 @@ class TrainJudge(JudgeTraining):
         objects: str = "",
         init: str = "",
         shares: tuple[float, float, float, float] = (0.45, 0.43, 0.06, 0.06),
-        clips: bool = False,
         even_views: float = 0.5,
         steps: int = 10000,
         batch: int = 128,
@@ -79,12 +75,7 @@ class TrainJudge(JudgeTraining):
         if batch % VIEWS_EACH:
             raise ValueError(f"batch={batch} must be a multiple of {VIEWS_EACH}, the views of each thing.")
         real = real_surfaces(objects) if objects else []
-        if clips:
-            self.scenes = ClipFrames(real=real, shares=shares[:3], views=VIEWS_EACH)
-        else:
-            self.scenes = Scenes(
-                real=real, shares=shares, split="all", views=VIEWS_EACH, even_views=even_views
-            )
+        self.scenes = Scenes(real=real, shares=shares, split="all", views=VIEWS_EACH, even_views=even_views)
         self.pool = Pool(self.scenes, batch=batch, reuse=reuse, size=pool, seed=SEED + seed)
         self.steps, self.rate, self.smoothing = steps, rate, smoothing
         self.test_batches, self.export, self.seed = test_batches, export, seed
@@ -110,7 +101,7 @@ class TrainJudge(JudgeTraining):
         return examine(self.judge, self.scenes, batches=self.test_batches, seed=seed)
 
 
-def world_of(scenes: Scenes | ClipFrames) -> World:
+def world_of(scenes: Scenes) -> World:
     """What a judge of these scenes tells apart."""
     fronts = [name for name, kind in kinds().items() if kind.front]
     fronts += sorted(thing.name for thing in scenes.real if thing.front)

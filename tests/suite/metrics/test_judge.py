@@ -155,11 +155,9 @@ def test_moves_and_backgrounds():
     torch.testing.assert_close(blurred(images).mean(), images.mean(), atol=0.01, rtol=0)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["pictures", "clips"])
-def training(request):
-    return TrainJudge(
-        steps=8, batch=4, pool=2, reuse=1, widths=(4, 8, 8, 8), test_batches=1, clips=request.param
-    )
+@pytest.fixture(scope="module")
+def training():
+    return TrainJudge(steps=8, batch=4, pool=2, reuse=1, widths=(4, 8, 8, 8), test_batches=1)
 
 
 def test_training_learns_and_is_measured(training, tmp_path):
@@ -245,3 +243,11 @@ def test_shipped_judge_is_small_and_right():
         asked = [(best, getattr(told, head)) for best, told in zip(verdict.best(head), batch.labels)]
         right = [best == told for best, told in asked if told]
         assert sum(right) >= bar * len(right), head
+
+
+def test_pictures_of_one_thing_are_judged_together():
+    """Two weak votes for one answer against one sure vote for another: the mean log-probability decides."""
+    name = torch.tensor([[0.6, 0.4], [0.55, 0.45], [0.01, 0.99]]).log()
+    world = World(("car", "dog"), (), (), ("red",), PATTERNS, VIEWS)
+    verdict = Verdict(world, name, name, name, name)
+    assert verdict.best("name") == ["car", "car", "dog"] and verdict.best_of_all("name") == "dog"
