@@ -96,6 +96,14 @@ def test_every_choice_of_a_group_composes(task):
                         )
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_every_option_can_be_typed(task):
+    """An option named as a group of choices that the task does not have could not: Hydra would take the group."""
+    with Composer(task=task, folders=FOLDERS[1:]) as composer:
+        options = options_of(locate(composer.unresolved([])["_target_"]))
+        assert not [name for name in options if (CONFIGS / name).is_dir() and name not in composer.groups]
+
+
 @pytest.mark.parametrize("path", named(EXPERIMENTS))
 def test_an_experiment_runs_by_the_command_in_it(path):
     """The comment of an experiment has its command, `suite TASK ... experiment=NAME ...`; it composes."""

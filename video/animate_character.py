@@ -31,7 +31,7 @@ from video.pose_detection import PoseDetector
 from video.pose_pictures import pose_pictures
 from video.products import STAND_INS, clear, enlarged, evenly, frame_store, measured, write_clip
 from video.sampling import AT_ONCE, Sampling
-from video.shipped import pocket_animator
+from video.shipped import ANIMATOR
 from video.windows import Windows
 
 KINDS = ("auto", "skeleton", "drawn", "driving")
@@ -97,7 +97,7 @@ class AnimateCharacter(Task):
         size = self.height or self.prior.resolution, self.width or self.prior.resolution
         self.still = read_still(self.image, *size, self.fit)
         self._read_motion()
-        folder = pocket_animator() if self.animator == "pocket" else self.animator
+        folder = ANIMATOR if self.animator == "pocket" else self.animator
         parts = load(folder, self.prior, image_encoder=self.image_encoder)
         self.sampling = Sampling(
             AnimatePrior(self.prior, parts), windows=self.windows, sampler=self.sampler, steps=self.steps,

@@ -36,7 +36,7 @@ from video.animate.files import load
 from video.pose_pictures import pose_pictures
 from video.products import enlarged, evenly
 from video.sampling import Sampling
-from video.shipped import pocket_animator
+from video.shipped import ANIMATOR
 from video.skeleton_warp import warped_by_skeleton
 
 # What the shipped animator is held to.
@@ -80,7 +80,7 @@ class EvaluateAnimate(Task):
     def __post_init__(self) -> None:
         if self.clips < 1:
             raise UserError(f"clips must be positive, got {self.clips}.")
-        folder = pocket_animator() if self.animator == "pocket" else self.animator
+        folder = ANIMATOR if self.animator == "pocket" else self.animator
         video = AnimatePrior(self.prior, load(folder, self.prior))
         self.sampling = Sampling(video, sampler=self.sampler, steps=self.steps, scale=self.scale)
         self.sampling.check(self.frames, 8)

@@ -41,7 +41,8 @@ class TrainAnimate(TrainDenoiser):
         stage: 1 learns from single frames all but motion modules, 2 motion modules alone, from clips.
         init: A folder of an animator to go on from; stage 2 needs one.
         image_encoder: A folder with a CLIP picture tower to begin with; empty is the animator's, or a small new one.
-        motion: Motion modules to begin with in stage 2, as AnimateDiff's; empty are the animator's, or new ones.
+        modules: Motion modules to begin with in stage 2, a file or folder as AnimateDiff's; empty takes those of the
+            animator, or new ones.
         shared_noise: The part of the noise's variance that all frames of a clip have in common in stage 2 and after
             (PYoCo's mixed noise); null is that of the motion modules, or none.
         learn: What of both U-Nets learns in stage 1: "all"; "denoiser", of the ReferenceNet its attention alone, for
@@ -61,7 +62,7 @@ class TrainAnimate(TrainDenoiser):
         stage: int = 1,
         init: str = "",
         image_encoder: str = "",
-        motion: str = "",
+        modules: str = "",
         shared_noise: float | None = None,
         learn: str = "all",
         half: bool = False,
@@ -69,7 +70,7 @@ class TrainAnimate(TrainDenoiser):
         steps: int = 20_000,
         seed: int = 0,
     ) -> None:
-        _check(stage=stage, init=init, motion=motion, learn=learn, steps=steps)
+        _check(stage=stage, init=init, modules=modules, learn=learn, steps=steps)
         if stage == 1 and shared_noise is not None:
             raise UserError("In stage 1 each frame is by itself: shared_noise= is for stage 2.")
         self.prior, self.recipe, self.lr = prior, recipe, recipe.lr
@@ -83,7 +84,7 @@ class TrainAnimate(TrainDenoiser):
         if stage == 1:
             learning: Animator | Motion = start.with_motion(None)
         else:
-            begin = load_motion(motion) if motion else start.motion
+            begin = load_motion(modules) if modules else start.motion
             learning = begin or fresh_motion(start.denoiser, positions=positions, mid=True, seed=seed)
             if shared_noise is not None:
                 learning = learning.sharing(shared_noise)
@@ -147,13 +148,13 @@ def _write_attention_out(animator: Animator) -> None:
     animator.image_encoder.set_attn_implementation("eager")
 
 
-def _check(*, stage: int, init: str, motion: str, learn: str, steps: int) -> None:
+def _check(*, stage: int, init: str, modules: str, learn: str, steps: int) -> None:
     if stage not in (1, 2):
         raise UserError(f"stage is 1 (single frames) or 2 (motion), got {stage}.")
     if stage == 2 and not init:
         raise UserError("Stage 2 needs what stage 1 made: type init=RUN/animator.")
-    if stage == 1 and motion:
-        raise UserError("Motion modules learn in stage 2: type stage=2, or leave out motion=.")
+    if stage == 1 and modules:
+        raise UserError("Motion modules learn in stage 2: type stage=2, or leave out modules=.")
     if learn not in LEARN:
         raise UserError(f"learn={learn!r} is not one of: {', '.join(LEARN)}.")
     if stage == 2 and learn != "all":

@@ -109,7 +109,7 @@ def test_long_motions_are_seen_through_windows(tiny_prior, given):
         ({"pose": "missing.bvh"}, "no file of poses"),
         ({"image_pose": "walk.json", "fit": "cutout"}, "fit=pad"),
         ({"animator": "nowhere"}, "no folder of an animator"),
-        ({"animator": "pocket"}, "not trained yet"),
+        ({"animator": "pocket"}, "belongs to other weights of this prior"),
     ],
 )
 def test_what_cannot_be_done(options, message, tiny_prior, given):

@@ -77,7 +77,7 @@ def test_measures_of_perfect_answers(task):
         ({"frames": 1}, "at least 2 frames"),
         ({"frames": 40}, "8"),
         ({"motions": ("flying",)}, "flying"),
-        ({"animator": "pocket"}, "not trained yet"),
+        ({"animator": "pocket"}, "belongs to other weights of this prior"),
         ({"person_judge": "nowhere"}, "suite train_person_judge"),
         ({"sampler": "magic"}, "sampler='magic'"),
     ],

@@ -237,7 +237,7 @@ def test_options_that_do_not_fit(tiny_prior, films, tmp_path):
     for options, message in (
         ({"stage": 3}, "stage is 1 .single frames. or 2 .motion., got 3"),
         ({"stage": 2}, "Stage 2 needs what stage 1 made: type init=RUN/animator"),
-        ({"motion": "mm.ckpt"}, "Motion modules learn in stage 2: type stage=2"),
+        ({"modules": "mm.ckpt"}, "Motion modules learn in stage 2: type stage=2"),
         ({"learn": "some"}, "learn='some' is not one of: all, denoiser, attention"),
         ({"stage": 2, "init": "x", "learn": "attention"}, "learn= is for stage 1"),
         ({"steps": 0}, "steps must be positive, got 0"),
