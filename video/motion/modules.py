@@ -278,9 +278,7 @@ def build_adapter(
     )  # fmt: skip
     if words is not None:
         for block in (m for m in adapter.modules() if isinstance(m, BasicTransformerBlock)):
-            block.attn2 = WordsAttention(
-                block.dim, words, heads=heads, dim_head=block.dim // heads, bias=False
-            )
+            block.attn2 = _to_words(block, words, heads)
     return adapter
 
 
@@ -294,12 +292,13 @@ def taught_words(motion: Motion, width: int, *, seed: int = 0) -> None:
     with global_randomness():
         reseed(seed, 0, "words")
         for block in (m for m in motion.modules() if isinstance(m, BasicTransformerBlock)):
-            heads = block.attn2.heads
-            block.attn2 = WordsAttention(
-                block.dim, width, heads=heads, dim_head=block.dim // heads, bias=False
-            )
+            block.attn2 = _to_words(block, width, block.attn2.heads)
             nn.init.zeros_(block.attn2.to_out[0].weight)
             nn.init.zeros_(block.attn2.to_out[0].bias)
+
+
+def _to_words(block: BasicTransformerBlock, width: int, heads: int) -> WordsAttention:
+    return WordsAttention(block.dim, width, heads=heads, dim_head=block.dim // heads, bias=False)
 
 
 def check_heads(widths: Sequence[int], heads: int) -> None:
