@@ -27,6 +27,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  test "$$(id -u)" = 0 && apt-get update -q && apt-get install -yq python3-venv && $(PYTHON) -m venv $(VENV); }
 	$(BIN)/pip install $(PIP) -q -c constraints.txt torch
 	$(BIN)/pip install $(PIP) -q -c constraints.txt -e '.[dev,tensorboard,joblib,viewer]'
+	@$(BIN)/python -c "import open3d" 2> /dev/null || { \
+	  echo "Open3D needs libraries of the system: apt-get install libusb-1.0-0 libgl1 libgomp1" >&2; \
+	  test "$$(id -u)" = 0 && apt-get update -q && apt-get install -yq libusb-1.0-0 libgl1 libgomp1 || true; }
 	touch $@
 
 clean:

@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,6 +33,12 @@ class Outcome(NamedTuple):
     def directory(self) -> Path:
         """The run directory, the last line printed."""
         return Path(self.lines[-1])
+
+
+@pytest.fixture
+def open3d() -> ModuleType:
+    """Open3D, which needs libraries of the system; without them what uses it is not tested."""
+    return pytest.importorskip("open3d", exc_type=ImportError)
 
 
 @pytest.fixture

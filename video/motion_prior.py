@@ -113,13 +113,17 @@ class MotionPrior(nn.Module):
 
     # ----------------------------------------------------------------------------------------------- prediction
 
-    def predict(self, x_t: ClipLatents, t: Times, condition: Condition, *, grad: bool = False) -> Prediction:
+    def predict(
+        self, x_t: ClipLatents, t: Times, condition: Condition, *, grad: bool = False,
+        numbers: Sequence[int] | None = None,
+    ) -> Prediction:  # fmt: skip
         """What the prior says about clips.
 
         Args:
             t: One a clip.
             condition: One a clip, or one a frame, clip by clip.
             grad: Keep the graph through the network: for training parts of it.
+            numbers: Of the frames, in a clip of which these are some; None: the first ones.
 
         Raises:
             UserError: More frames than the motion modules have positions for.
@@ -132,7 +136,7 @@ class MotionPrior(nn.Module):
                 f"frames, {len(t)} times, {len(condition)} conditions."
             )
         if self.motion is not None:
-            self.motion.check_frames(frames)
+            self.motion.check_frames(1 + max(numbers) if numbers else frames)
         per_frame = len(condition) == clips * frames
         tensors = dict(condition.tensors)
         still = tensors.pop(STILL, None)
@@ -142,7 +146,8 @@ class MotionPrior(nn.Module):
             {name: x if per_frame else x.repeat_interleave(frames, 0) for name, x in tensors.items()}
         )
         loras = tuple(zip(self.loras, self.strengths))
-        insertion = Insertion(self.motion, loras, self.checkpointing, still, of_frames.tensors.get("tokens"))
+        words = of_frames.tensors.get("tokens")
+        insertion = Insertion(self.motion, loras, self.checkpointing, still, words, numbers)
         with (
             torch.set_grad_enabled(grad and torch.is_grad_enabled()),
             inserted(self.image.unet, insertion, frames),

@@ -16,7 +16,7 @@ from suite.errors import UserError
 from suite.run import Run
 from suite.types import Frames
 from video.motion.files import load, load_lora, save
-from video.motion.modules import fresh, taught_words
+from video.motion.modules import fresh, taught_places, taught_words
 from video.motion.sources import ClipData
 from video.motion.training import Recipe, TrainOnClips
 from video.motion_prior import MotionPrior, first_frame_alone, unet_of, with_still
@@ -37,6 +37,7 @@ class TrainMotion(TrainOnClips):
         still: How often the first frame is given; 0 makes modules that have no input for one.
         words: Whether modules read the caption, in place of their second attention over frames: for image priors
             whose words for motions do little to single frames, as the pocket prior's. Those of `init` learn it anew.
+        places: Whether modules are told where in the picture they stand; those of `init` learn it anew.
         shared_noise: The part of the noise's variance that all frames of a clip have in common (PYoCo's mixed noise);
             null is that of `init`, or none.
         steps: Number of steps.
@@ -56,6 +57,7 @@ class TrainMotion(TrainOnClips):
         heads: int = 8,
         still: float = 0.0,
         words: bool = False,
+        places: bool = False,
         shared_noise: float | None = None,
         steps: int = 20_000,
         seed: int = 0,
@@ -67,6 +69,8 @@ class TrainMotion(TrainOnClips):
             motion.check_fit(unet_of(prior))
             if words and motion.words_width is None:
                 taught_words(motion, unet_of(prior).config.cross_attention_dim, seed=seed)
+            if places and not motion.knows_places:
+                taught_places(motion)
         else:
             motion = fresh(
                 unet_of(prior),
@@ -75,6 +79,7 @@ class TrainMotion(TrainOnClips):
                 heads=heads,
                 still=still > 0,
                 words=words,
+                places=places,
                 seed=seed,
             )
         if shared_noise is not None:

@@ -14,6 +14,7 @@ from nerf.materials.pbr import Pbr
 from nerf.meshing.unwrapping import Texels, texels
 from suite.geometry.mesh import Mesh
 from suite.geometry.rasterizer import interpolate
+from suite.io.pointclouds import import_open3d
 from suite.io.surface_maps import SurfaceMaps, tangents
 
 REACH = 0.03  # how far the surfaces may be apart, in longest sides of the mesh
@@ -75,8 +76,7 @@ def cast_normals(
 ) -> Float[Tensor, "n 3"]:
     """Smooth normals of `fine` where lines along `normals` through the points meet it; those given where they
     do not within REACH, or meet its other side."""
-    import open3d
-
+    open3d = import_open3d()
     scene = open3d.t.geometry.RaycastingScene(nthreads=1)
     scene.add_triangles(fine.vertices.numpy().astype(np.float32), fine.faces.numpy().astype(np.uint32))
     reach = REACH * float((fine.bounds[1] - fine.bounds[0]).max())

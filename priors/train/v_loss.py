@@ -34,16 +34,18 @@ class Noised:
 
 def noised(
     x_0: Latents, schedule: NoiseSchedule, generator: torch.Generator, *, noisy: float | int = 1.0,
-    eps: Latents | None = None,
+    eps: Latents | None = None, alike: int = 1,
 ) -> Noised:  # fmt: skip
     """Latents at times of their own, one in each of b equally likely bands: less variance than independent draws.
 
     Args:
         noisy: t = u^noisy for uniform u; below 1 there is more noise.
         eps: The noise, where it is not each number's own.
+        alike: So many latents after each other have the same time.
     """
-    u = (torch.arange(len(x_0)) + torch.rand(len(x_0), generator=generator)) / len(x_0)
-    t = (u**noisy).clamp(min=1e-3).to(x_0.device)
+    bands = len(x_0) // alike
+    u = (torch.arange(bands) + torch.rand(bands, generator=generator)) / bands
+    t = (u**noisy).repeat_interleave(alike).clamp(min=1e-3).to(x_0.device)
     eps = (torch.randn(x_0.shape, generator=generator) if eps is None else eps).to(x_0.device)
     alpha, sigma = (per_sample(x, x_0) for x in schedule.alpha_sigma(t))
     return Noised(x_0, alpha * x_0 + sigma * eps, t, eps, alpha, sigma)

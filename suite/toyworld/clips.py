@@ -4,8 +4,10 @@ A clip shows a procedural object or a real one in motion, a person doing somethi
 moving camera. `truth` gives optical flow, depth, masks and joints of the same clips.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -96,6 +98,8 @@ class Clips:
         backdrops: How often there is a backdrop behind a thing that moves itself; a moving camera always sees one.
         view_words: How often a caption says the view of a thing that has a front (others: half as often).
         full_names: Captions name an object by its prompt, never by a synonym or without its colour.
+        twins: Clips come in pairs, one after the other: the same thing under the same light, background and camera, in
+            two motions (of the split). What words of motion change is then all that differs.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class Clips:
         backdrops: float = 0.3,
         view_words: float = 0.5,
         full_names: bool = False,
+        twins: bool = False,
     ) -> None:
         check_split(split)
         check_length(frames, size)
@@ -125,7 +130,7 @@ class Clips:
             )
         self.shares, self.real, self.split = weights / weights.sum(), tuple(real), split
         self.size, self.length, self.camera, self.backdrops = size, frames, camera, backdrops
-        self.view_words, self.full_names = view_words, full_names
+        self.view_words, self.full_names, self.twins = view_words, full_names, twins
         self.specs = specs_by_kind(lambda spec: split == "all" or not held_out(spec))
 
     def batch(self, count: int, seed: int, number: int) -> ClipBatch:
@@ -138,12 +143,33 @@ class Clips:
         return tuple(take.truth() for take, _ in self.takes(count, seed, number))
 
     def takes(self, count: int, seed: int, number: int) -> list[tuple[Take, ClipLabel]]:
-        """The clips of `batch` before they are drawn, and what is known of each."""
-        random = np.random.default_rng([seed, number])
-        return [self._take(random) for _ in range(count)]
+        """The clips of `batch` before they are drawn, and what is known of each.
 
-    def _take(self, random: np.random.Generator) -> tuple[Take, ClipLabel]:
-        source, motion, thing, phases = self._thing(random)
+        Raises:
+            ValueError: An odd number of twins.
+        """
+        random = np.random.default_rng([seed, number])
+        if not self.twins:
+            return [self._take(*self._pair(random), random) for _ in range(count)]
+        if count % 2:
+            raise ValueError(f"Twins come in pairs: an even number of them, got {count}.")
+        return [take for _ in range(count // 2) for take in self._two_takes(random)]
+
+    def _two_takes(
+        self, random: np.random.Generator
+    ) -> tuple[tuple[Take, ClipLabel], tuple[Take, ClipLabel]]:
+        """One thing in two motions, all else drawn alike; twice the same motion where it has no other."""
+        source, motion, chosen = self._pair(random)
+        others = [m for m in self._moves(source, motion in CAMERA_MOTIONS) if self._shows(chosen, m)]
+        others = [m for m in others if m != motion] or [motion]
+        other, again = others[random.integers(len(others))], copy.deepcopy(random)
+        return self._take(source, motion, chosen, random), self._take(source, other, chosen, again)
+
+    def _take(
+        self, source: str, motion: str, chosen: Any, random: np.random.Generator
+    ) -> tuple[Take, ClipLabel]:
+        phases = random_phases(motion, self.length, random)
+        thing = _shown(chosen, motion, phases, random, self.full_names)
         azimuth, elevation, (base,) = random_cameras(1, random)
         light = random_lights(base[None], random)
         cameras, zooms = np.tile(base, (self.length, 1, 1)), np.ones(self.length)
@@ -174,24 +200,28 @@ class Clips:
             words, motion, thing.name, thing.color, thing.pattern, view, source, thing.front
         )
 
-    def _thing(self, random: np.random.Generator) -> tuple[str, str, _Thing, np.ndarray]:
-        """What is shown and how it moves: source, motion, thing, phases; a pair that the split shows."""
+    def _moves(self, source: str, camera: bool) -> list[str]:
+        """The motions that things of a source have, or those in which the camera sees them."""
+        return [m for m in self.motions[source] if (m in CAMERA_MOTIONS) == camera]
+
+    def _shows(self, chosen: Any, motion: str) -> bool:
+        """Whether the split has this thing in this motion."""
+        return self.split == "all" or held_out_motion(_name(chosen), motion) == (self.split == "held_out")
+
+    def _pair(self, random: np.random.Generator) -> tuple[str, str, Any]:
+        """What is shown and how it moves: source, motion, thing; a pair that the split shows."""
         for _ in range(TRIES):
             source = tuple(SOURCES)[random.choice(len(SOURCES), p=self.shares)]
-            moves = [m for m in self.motions[source] if m not in CAMERA_MOTIONS]
-            shots = [m for m in self.motions[source] if m in CAMERA_MOTIONS]
+            moves, shots = self._moves(source, False), self._moves(source, True)
             some = shots if shots and (not moves or random.random() < self.camera) else moves
             motion, chosen = some[random.integers(len(some))], self._chosen(source, random)
-            held = held_out_motion(_name(chosen), motion)
-            if self.split == "all" or held == (self.split == "held_out"):
-                phases = random_phases(motion, self.length, random)
-                thing = _shown(chosen, motion, phases, random, self.full_names)
-                return source, motion, thing, phases
+            if self._shows(chosen, motion):
+                return source, motion, chosen
         raise ValueError(
             f"Found no {self.split} pair of a thing and {', '.join(sum(self.motions.values(), []))}."
         )
 
-    def _chosen(self, source: str, random: np.random.Generator):
+    def _chosen(self, source: str, random: np.random.Generator) -> Any:
         if source == "person":
             return characters.random_outfit(random)
         if source == "real":

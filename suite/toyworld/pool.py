@@ -47,12 +47,18 @@ class Pool:
         reuse: Steps for which a new batch is rendered once: how often a picture is shown on average.
         size: Batches kept.
         seed: Of the pictures.
+        together: So many pictures after each other in a batch are drawn together; it divides `batch`.
     """
 
-    def __init__(self, scenes: Source, *, batch: int, reuse: int, size: int, seed: int) -> None:
+    def __init__(
+        self, scenes: Source, *, batch: int, reuse: int, size: int, seed: int, together: int = 1
+    ) -> None:
         if min(batch, reuse, size) < 1:
             raise ValueError(f"batch, reuse and pool must be at least 1, got {batch}, {reuse} and {size}.")
+        if batch % together:
+            raise ValueError(f"batch={batch} does not hold whole groups of {together}.")
         self.scenes, self.batch, self.reuse, self.size, self.seed = scenes, batch, reuse, size, seed
+        self.together = together
         self.kept: deque[tuple[int, torch.Tensor, tuple[Any, ...]]] = deque(maxlen=size)
 
     def draw(
@@ -70,10 +76,12 @@ class Pool:
             self.kept.append((number, *self._render(number)))
         while self.kept[0][0] < first:
             self.kept.popleft()
-        which = torch.randint(len(self.kept), (self.batch,), generator=generator).tolist()
-        places = torch.randint(self.batch, (self.batch,), generator=generator).tolist()
-        images = torch.stack([self.kept[k][1][place] for k, place in zip(which, places)])
-        return images.float() / 255, [self.kept[k][2][place] for k, place in zip(which, places)]
+        groups = self.batch // self.together
+        which = torch.randint(len(self.kept), (groups,), generator=generator).tolist()
+        firsts = torch.randint(groups, (groups,), generator=generator).mul(self.together).tolist()
+        drawn = [(self.kept[k], first + i) for k, first in zip(which, firsts) for i in range(self.together)]
+        images = torch.stack([images[place] for (_, images, _), place in drawn])
+        return images.float() / 255, [labels[place] for (_, _, labels), place in drawn]
 
     def _render(self, number: int) -> tuple[torch.Tensor, tuple[Any, ...]]:
         batch = self.scenes.batch(self.batch, self.seed, number)

@@ -103,6 +103,7 @@ def test_a_bench_runs_goes_on_and_names_what_failed(command, monkeypatch):
     assert Path("bench/a_blue_car/report.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.usefixtures("open3d")
 def test_two_stages_are_compared(command):
     """`setting` is handed on to every run: columns for the coarse mesh, and a line for each pair."""
     few = "refine.steps=2 refine.surface.resolution=16 refine.extractor.texture=0 refine.cameras.height=12"

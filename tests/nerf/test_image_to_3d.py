@@ -96,6 +96,7 @@ QUICK = (
 )
 
 
+@pytest.mark.usefixtures("open3d")
 def test_a_second_stage(command):
     """refine=views goes on with a mesh, at the prior's lens and distance: no warning; the first stage's views count."""
     few = "steps=6 elevation_deg=20 refine=views refine.steps=2 refine.surface.resolution=16"

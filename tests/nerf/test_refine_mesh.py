@@ -70,6 +70,7 @@ def two_stages(prior, **options) -> TextTo3D:
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("open3d")
 def test_a_surface_finds_a_known_object(mushroom):
     """Distilling the exact denoiser of a mushroom's views into a ball: unseen views gain at least 4 dB."""
     prior, cameras, truth = mushroom
@@ -85,11 +86,13 @@ def test_a_surface_finds_a_known_object(mushroom):
     assert error() > before + 4
 
 
+@pytest.mark.usefixtures("open3d")
 def test_a_resumed_stage_is_the_uninterrupted_one(mushroom):
     """State after 2 + 2 steps, taken up by new objects, equals that after 4, bit for bit."""
     assert same(*resumed(lambda: started(mushroom[0], steps=4), 2))
 
 
+@pytest.mark.usefixtures("open3d")
 def test_two_stages_leave_two_meshes(mushroom, tmp_path):
     """Both are exported and measured; a second run goes on from where the stages are; a stage can be left out."""
     with Run(tmp_path / "run", task="text_to_3d") as run:
@@ -106,6 +109,7 @@ def test_two_stages_leave_two_meshes(mushroom, tmp_path):
     assert again["coarse_faces"] == measures["coarse_faces"] and again["faces"] == measures["faces"]
 
 
+@pytest.mark.usefixtures("open3d")
 def test_the_field_is_the_texture(mushroom):
     """The colours go on learning; the field's density does not matter any more."""
     made = started(mushroom[0], steps=2)
@@ -115,6 +119,7 @@ def test_the_field_is_the_texture(mushroom):
     assert not torch.equal(made.surface.albedo(torch.zeros(1, 3)), before)
 
 
+@pytest.mark.usefixtures("open3d")
 def test_a_stage_with_a_material_and_close_looks(mushroom, tmp_path):
     """The relief of the undecimated surface and the material are in the files; close looks change the steps."""
     light = EnvironmentLight(map="uniform", exposure=0.8)
@@ -132,6 +137,7 @@ def test_a_stage_with_a_material_and_close_looks(mushroom, tmp_path):
         stage(material=material, extractor=SurfaceExtractor(texture=0))
 
 
+@pytest.mark.usefixtures("open3d")
 def test_bad_input(mushroom, tmp_path):
     """A run without a checkpoint, a coarse run without a second stage, and a stage without steps."""
     with pytest.raises(ValueError, match="refine.steps must be at least 1, got 0"):

@@ -82,6 +82,7 @@ def pbr(**options) -> Pbr:
     return Pbr(field=DenseGridField(resolutions=[8]), light=light, **options)
 
 
+@pytest.mark.usefixtures("open3d")
 def test_a_material_is_distilled_and_baked(mushroom, path, tmp_path):
     """Metallic, roughness and relief learn, and every map is in the files; the report says what the mesh is like."""
     made = task(mushroom[0], path, steps=3, material=pbr(), faces=300)
@@ -110,6 +111,7 @@ def test_a_resumed_material_is_the_uninterrupted_one(mushroom, path):
     assert same(*resumed(make, 2))
 
 
+@pytest.mark.usefixtures("open3d")
 def test_normals_of_what_is_decimated(mushroom, path, tmp_path):
     """Without a material too, where asked: a normal map and nothing else."""
     with Run(tmp_path / "run", task="texture_mesh") as run:

@@ -67,6 +67,32 @@ def test_the_perfect_answer_has_no_loss(family, tiny_prior, videos, monkeypatch)
     assert float(task.part_loss(task.video(task.training.learning), noise, condition)) > 0.1
 
 
+def test_twins_are_looked_at_under_the_same_noise(tiny_prior):
+    """At the same time, with the same eps; of each clip the first frame and others of it, with their own words."""
+    recipe = Recipe(batch=4, pool=1, half=False, drop=0.0)
+    clips = ClipData(frames=5, motions=("rising", "falling"), twins=True, shown=3)
+    task = TrainMotion(prior=tiny_prior("sd15"), clips=clips, recipe=recipe, steps=4, shared_noise=0.5)
+    drawn, labels = task.pool.draw(0, generator(0, 0, "clips"))
+    for one, two in (labels[:2], labels[2:]):
+        assert {one.motion, two.motion} == {"rising", "falling"} and one.name == two.name
+    noise, _ = task.prepare(drawn, [label.caption for label in labels], generator(0, 0, "noise"))
+    assert torch.equal(noise.t[::2], noise.t[1::2]) and torch.equal(noise.eps[::2], noise.eps[1::2])
+    assert noise.t[0] != noise.t[2] and not torch.equal(noise.eps[0], noise.eps[2])
+    assert not torch.equal(noise.x_0[0], noise.x_0[1])
+    numbers = task.numbers(generator(0, 0, "numbers"))
+    assert numbers[0] == 0 and len(numbers) == 3 and numbers == sorted(set(numbers)) and numbers[-1] < 5
+    task.loss(0, generator(0, 0, "step")).backward()
+    with pytest.raises(UserError, match="Twins come in pairs: batch=3 has no whole pairs"):
+        recipe = Recipe(batch=3, pool=1)
+        TrainMotion(prior=tiny_prior("sd15"), clips=clips, recipe=recipe)
+    with pytest.raises(
+        UserError, match="shown is how many of the 5 frames a step looks at: 0 .all. or 2 to 5, got 6"
+    ):
+        ClipData(frames=5, shown=6)
+    with pytest.raises(UserError, match="Videos have no twins"):
+        ClipData(videos="clips", twins=True)
+
+
 def test_clips_are_trained_under_the_noise_that_they_are_made_of(tiny_prior, videos):
     """With shared_noise, eps of two frames are correlated by it, and x_t is made of that eps."""
     recipe, clips = Recipe(batch=2, pool=1, half=False), ClipData(videos=str(videos), frames=2)

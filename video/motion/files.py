@@ -67,6 +67,7 @@ def load(path: str, *, across_frames: bool | None = None, noise: str = "prior", 
     adapter = build_adapter(
         shape.widths, layers=shape.layers, positions=shape.positions, mid=shape.mid, heads=heads,
         transformer_layers=shape.transformer_layers, entrance=shape.entrance, words=shape.words,
+        places=shape.places,
     )  # fmt: skip
     if shape.layout == "lcm":
         logger.info("%s has no table of positions (as AnimateLCM): taking sinusoids.", place)
@@ -92,7 +93,7 @@ def save(motion: Motion, path: str | Path, *, half: bool = False) -> None:
         half: In half precision, tables of positions excepted.
 
     Raises:
-        UserError: What is written cannot tell of words or shared noise, and the modules have them.
+        UserError: What is written cannot tell of words, places or shared noise, and the modules have them.
     """
     path, tensors = Path(path), motion.adapter.state_dict()
     if half:
@@ -100,7 +101,8 @@ def save(motion: Motion, path: str | Path, *, half: bool = False) -> None:
     if path.suffix not in (".safetensors", ".ckpt"):
         if motion.is_own:
             raise UserError(
-                f"{motion.name} reads words or shares noise, which diffusers' do not: save a .safetensors file."
+                f"{motion.name} reads words, knows places or shares noise, which diffusers' do not: save a "
+                ".safetensors file."
             )
         with quiet():
             motion.adapter.save_pretrained(path)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -33,6 +34,7 @@ class Insertion:
         checkpointing: Compute layers again in the backward pass instead of keeping what they need for it.
         still: Affinity and latents of a still, for motion modules that see one: a row a frame.
         words: Tokens of the caption, for motion modules that read it: a row a frame.
+        numbers: Of the frames, where they are not the first ones one after the other.
     """
 
     motion: Motion | None = None
@@ -40,6 +42,7 @@ class Insertion:
     checkpointing: bool = False
     still: Float[Tensor, "n k y x"] | None = None
     words: Float[Tensor, "n l d"] | None = None
+    numbers: Sequence[int] | None = None
 
 
 def places(unet: UNet2DConditionModel) -> dict[str, nn.Module]:
@@ -92,6 +95,9 @@ def _hooked(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> It
             for name, transformer in motion.transformers().items():
                 hook = _Followed(transformer, frames, words, insertion.checkpointing)
                 handles.append(hosts[name].register_forward_hook(hook))
+            if insertion.numbers is not None:
+                tables = (m for m in motion.modules() if isinstance(m, SinusoidalPositionalEmbedding))
+                handles += [table.register_forward_hook(_numbered(insertion.numbers)) for table in tables]
             if insertion.still is not None:
                 added = motion.still_features(insertion.still)
                 handles.append(unet.conv_in.register_forward_hook(lambda _, __, y: y + added.to(y.dtype)))
@@ -125,6 +131,11 @@ class _Followed:
         else:
             y = call(own).to(x.dtype)
         return (y, *output[1:]) if isinstance(output, tuple) else y
+
+
+def _numbered(numbers: Sequence[int]) -> Hook:
+    """Instead of the first positions: those of the frames."""
+    return lambda table, args, _: args[0] + table.pe[:, list(numbers)].to(args[0].dtype)
 
 
 def norms_of_resnets(unet: UNet2DConditionModel) -> list[nn.GroupNorm]:

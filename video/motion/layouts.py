@@ -10,6 +10,7 @@
     sdxl      32, three levels      no                         each frame by itself
     lcm       none in the file      as its model               each frame by itself
 
+Modules that know places have a matrix beside their norm (norm.places), which no published file has.
 Whether a second attention is over frames or to words its to_k tells: as wide as the block, or as the words.
 PIA's, which see a still, have a first convolution (conv_in) of 9 channels beside a layout's tensors.
 The original has the same table twice in each block, before either attention; diffusers has it once.
@@ -53,7 +54,8 @@ OTHERS = (  # a sign among the names, what the file is
 class Shape:
     """What a motion module's tensors tell of it.
 
-    `entrance`: channels of the first convolution, if it sees a still; `words`: width of the tokens, if it reads words.
+    `entrance`: channels of the first convolution, if it sees a still; `words`: width of the tokens, if it reads words;
+    `places`: whether it is told where in the picture it stands.
     """
 
     widths: tuple[int, ...]
@@ -64,6 +66,7 @@ class Shape:
     layout: Layout
     entrance: int | None = None
     words: int | None = None
+    places: bool = False
 
 
 def to_diffusers(tensors: Mapping[str, Tensor], name: str) -> Tensors:
@@ -154,6 +157,7 @@ def shape_from(tensors: Mapping[str, Tensor], name: str) -> Shape:
         layout=_layout(levels, None if table is None else table.shape[1], mid),
         entrance=tensors["conv_in.weight"].shape[1] if "conv_in.weight" in tensors else None,
         words=read,
+        places="down_blocks.0.motion_modules.0.norm.places" in tensors,
     )
 
 

@@ -10,6 +10,10 @@ files has: what a frame does then follows from the words and its number, not onl
 
     h  += A(LN(h) + p; words)
 
+Those that know places are told where in the picture they stand, which a sequence of frames at one place cannot see:
+
+    h   = W_in (GN(x) + P w(u, v))            u, v in [-1, 1] across and down;  w: both, and their first sinusoids
+
 Those that see a still (PIA, Zhang et al. 2023, arXiv:2312.13964) add to the U-Net's first convolution of x_t:
 
     y  += W_s [a, x_s]                        x_s: latents of the still;  a: how alike frame and still are, 1 its own
@@ -18,9 +22,11 @@ GN normalises each frame by itself. diffusers' AnimateDiffTransformer3D, whose p
 of, normalises all frames of a clip together: other pictures from the same weights, hence `PerFrameNorm`.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
+import torch
 from diffusers import MotionAdapter, UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention, AttnProcessor
@@ -50,6 +56,10 @@ SCHEDULES = {  # what motion modules were trained with, where it is not the imag
 }
 
 
+OCTAVES = 3  # of the sinusoids of a place, the first with half a period across the picture
+PLACE_WAVES = 2 + 4 * OCTAVES
+
+
 class PerFrameNorm(nn.GroupNorm):
     """Group normalization of each frame by itself."""
 
@@ -57,6 +67,29 @@ class PerFrameNorm(nn.GroupNorm):
         """The clip, normalised."""
         frames = x.transpose(1, 2)
         return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
+
+
+class PlacedNorm(PerFrameNorm):
+    """The same, with something added that tells where in the picture each feature stands; nothing at first."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__(norm.num_groups, norm.num_channels, eps=norm.eps, device="meta")
+        self.weight, self.bias = norm.weight, norm.bias
+        self.places = nn.Parameter(torch.zeros(norm.num_channels, PLACE_WAVES))
+
+    def forward(self, x: Float[Tensor, "b c f h w"]) -> Float[Tensor, "b c f h w"]:
+        """The clip, normalised, and where its features are."""
+        added = torch.einsum("cw,wyx->cyx", self.places, place_waves(*x.shape[-2:]).to(self.places))
+        return super().forward(x) + added[:, None]
+
+
+@functools.lru_cache(maxsize=16)
+def place_waves(height: int, width: int) -> Float[Tensor, "k h w"]:
+    """Of each place: its coordinates from -1 to 1 (of the outermost pixels' far edges), and their sinusoids."""
+    v, u = (2 * (torch.arange(n) + 0.5) / n - 1 for n in (height, width))
+    places = torch.stack(torch.meshgrid(v, u, indexing="ij"))
+    angles = torch.cat([places * (math.pi / 2 * 2**octave) for octave in range(OCTAVES)])
+    return torch.cat([places, angles.sin(), angles.cos()])
 
 
 def mixed_noise(
@@ -144,6 +177,11 @@ class Motion(nn.Module):
         found = (m for m in self.adapter.modules() if isinstance(m, WordsAttention))
         return next((m.to_k.in_features for m in found), None)
 
+    @property
+    def knows_places(self) -> bool:
+        """Whether its modules are told where in the picture they stand."""
+        return any(isinstance(m, PlacedNorm) for m in self.adapter.modules())
+
     def sharing(self, shared_noise: float | int) -> "Motion":
         """The same modules for noise of which frames have this part in common.
 
@@ -158,7 +196,7 @@ class Motion(nn.Module):
     @property
     def is_own(self) -> bool:
         """Whether it has what no published one has: diffusers' folders cannot tell of it."""
-        return self.words_width is not None or self.shared_noise > 0
+        return self.words_width is not None or self.knows_places or self.shared_noise > 0
 
     def still_features(self, still: Float[Tensor, "n k y x"]) -> Float[Tensor, "n w y x"]:
         """What a still and its affinity (the first channel) add to the U-Net's first features."""
@@ -217,7 +255,7 @@ class Motion(nn.Module):
 
 def fresh(
     unet: UNet2DConditionModel, *, positions: int = 32, mid: bool = False, heads: int = 8, still: bool = False,
-    words: bool = False, seed: int = 0,
+    words: bool = False, places: bool = False, seed: int = 0,
 ) -> Motion:  # fmt: skip
     """Motion modules for a U-Net that leave it as it is, to be trained.
 
@@ -227,6 +265,7 @@ def fresh(
         heads: Of attention.
         still: Whether they have an input for a still.
         words: Whether they read the caption, in place of the second attention over frames.
+        places: Whether they are told where in the picture they stand.
         seed: Of the weights before the zero ones.
 
     Raises:
@@ -247,6 +286,7 @@ def fresh(
                 heads=heads,
                 entrance=2 * unet.config.in_channels + 1 if still else None,
                 words=unet.config.cross_attention_dim if words else None,
+                places=places,
             ),  # fmt: skip
             name="the motion module in training",
         )
@@ -261,7 +301,7 @@ def fresh(
 
 def build_adapter(
     widths: Sequence[int], *, layers: int, positions: int, mid: bool, heads: int = 8, transformer_layers: int = 1,
-    entrance: int | None = None, words: int | None = None,
+    entrance: int | None = None, words: int | None = None, places: bool = False,
 ) -> MotionAdapter:  # fmt: skip
     """diffusers' container of motion modules; 32 groups as the original, or fewer where channels ask for it.
 
@@ -269,6 +309,7 @@ def build_adapter(
         entrance: Channels of the first convolution of modules that see a still: noise, affinity, still. Of its weights
             only those of affinity and still count: the noise's are the U-Net's own.
         words: Width of the tokens of words that the second attention reads; None: it is over frames again.
+        places: Whether they are told where in the picture they stand.
     """
     adapter = MotionAdapter(
         block_out_channels=tuple(widths), motion_layers_per_block=layers, motion_max_seq_length=positions,
@@ -279,6 +320,8 @@ def build_adapter(
     if words is not None:
         for block in (m for m in adapter.modules() if isinstance(m, BasicTransformerBlock)):
             block.attn2 = _to_words(block, words, heads)
+    if places:
+        _tell_places(adapter)
     return adapter
 
 
@@ -295,6 +338,16 @@ def taught_words(motion: Motion, width: int, *, seed: int = 0) -> None:
             block.attn2 = _to_words(block, width, block.attn2.heads)
             nn.init.zeros_(block.attn2.to_out[0].weight)
             nn.init.zeros_(block.attn2.to_out[0].bias)
+
+
+def taught_places(motion: Motion) -> None:
+    """Let trained modules know where in the picture they stand; at first they do as before."""
+    _tell_places(motion.adapter)
+
+
+def _tell_places(adapter: MotionAdapter) -> None:
+    for transformer in (m for m in adapter.modules() if isinstance(m, AnimateDiffTransformer3D)):
+        transformer.norm = PlacedNorm(transformer.norm)
 
 
 def _to_words(block: BasicTransformerBlock, width: int, heads: int) -> WordsAttention:

@@ -83,6 +83,9 @@ class ClipData:
         frames: Of a clip.
         motions: Of toyworld; none are all whose words the prior knows.
         objects: A folder of captioned meshes that toyworld shows too, as `suite prepare_objects` makes.
+        shown: So many frames of each clip are looked at in a step, the first and others at random; 0 are all.
+        twins: Of toyworld: clips come in pairs of one thing that moves in two ways, under the same noise, so that what
+            the words of motions change is all that differs.
     """
 
     videos: str = ""
@@ -90,6 +93,29 @@ class ClipData:
     frames: int = 16
     motions: tuple[str, ...] = ()
     objects: str = ""
+    shown: int = 0
+    twins: bool = False
+
+    def __post_init__(self) -> None:
+        if self.shown == 1 or not 0 <= self.shown <= self.frames:
+            raise UserError(
+                f"shown is how many of the {self.frames} frames a step looks at: 0 (all) or 2 to {self.frames}, got "
+                f"{self.shown}."
+            )
+        if self.twins and self.videos:
+            raise UserError("Videos have no twins, only clips of toyworld: leave out clips.twins=.")
+
+    @property
+    def alike(self) -> int:
+        """So many clips after each other are of one thing, under the same noise."""
+        return 2 if self.twins else 1
+
+    def numbers(self, generator: torch.Generator) -> list[int] | None:
+        """The frames that a step looks at; None for all."""
+        if self.shown in (0, self.frames):
+            return None
+        others = torch.randperm(self.frames - 1, generator=generator)[: self.shown - 1]
+        return [0, *(1 + others).sort().values.tolist()]
 
     def source(self, prior: StableDiffusionPrior, size: int) -> "Clips | FolderClips":
         """The clips, of `size` pixels.
@@ -101,7 +127,7 @@ class ClipData:
             return FolderClips(self.videos, frames=self.frames, size=size, every=self.every)
         motions = known_motions(prior, self.motions)
         real = real_surfaces(self.objects) if self.objects else []
-        return Clips(real=real, size=size, frames=self.frames, motions=motions)
+        return Clips(real=real, size=size, frames=self.frames, motions=motions, twins=self.twins)
 
 
 def known_motions(prior: StableDiffusionPrior, asked: Sequence[str] = ()) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What the three trainings of AnimateDiff share: clips, the step, the moving average, pictures on the way.
 
-    one t a clip, a noise for each frame;  the network is the image prior with what learns laid into it
+    one t a clip, a noise for each frame;  twins have the same;  the network is the image prior with what learns in it
     loss    the image prior's own: E |eps_theta - eps|^2, or that of priors/train/v_loss.py where it predicts v
 
 A step of `accumulate` parts draws everything at once and adds up the parts' gradients: the same step, less memory.
@@ -148,9 +148,18 @@ class TrainOnClips(TrainDenoiser):
         if self.is_small:
             prior.unet.set_attn_processor(AttnProcessor())
         self.training = Learner(learning, recipe.ema)
-        self.frames = clips.frames
+        if recipe.batch % (clips.alike * recipe.accumulate):
+            raise UserError(f"Twins come in pairs: batch={recipe.batch} has no whole pairs in each part.")
+        self.frames, self.alike, self.numbers = clips.frames, clips.alike, clips.numbers
         self.clips = clips.source(prior, math.ceil(prior.resolution * enlarged))
-        self.pool = Pool(self.clips, batch=recipe.batch, reuse=recipe.reuse, size=recipe.pool, seed=seed)
+        self.pool = Pool(
+            self.clips,
+            batch=recipe.batch,
+            reuse=recipe.reuse,
+            size=recipe.pool,
+            seed=seed,
+            together=self.alike,
+        )
 
     @abstractmethod
     def video(self, learnt: nn.Module) -> MotionPrior:
@@ -178,10 +187,11 @@ class TrainOnClips(TrainDenoiser):
 
     def step_loss(self, clips: Frames, texts: list[str], generator: torch.Generator) -> Tensor:
         """The mean loss of clips; see `Recipe.accumulated`."""
-        noise, condition = self.prepare(clips, texts, generator)
+        numbers = self.numbers(generator)
+        noise, condition = self.prepare(clips if numbers is None else clips[:, numbers], texts, generator)
         video = self.video(self.training.learning)
         return self.recipe.accumulated(
-            lambda part: self.part_loss(video, noise_part(noise, part), condition[part]), len(clips)
+            lambda part: self.part_loss(video, noise_part(noise, part), condition[part], numbers), len(clips)
         )
 
     @torch.no_grad()
@@ -191,17 +201,20 @@ class TrainOnClips(TrainDenoiser):
         """Clips in noise, their frames' channels side by side (`b (f c) y x`), and their conditions."""
         clips = self.seen(clips.to(self.prior.device))
         x_0 = torch.stack([self.prior.encode(clip) for clip in clips])
-        eps = clip_noise(x_0, self.video(self.training.learning).shared_noise, generator)
+        eps = clip_noise(x_0, self.video(self.training.learning).shared_noise, generator, alike=self.alike)
         noise = noised(
-            x_0.flatten(1, 2), self.baseline().schedule, generator, noisy=self.recipe.noisy, eps=eps
-        )
+            x_0.flatten(1, 2), self.baseline().schedule, generator, noisy=self.recipe.noisy, eps=eps,
+            alike=self.alike,
+        )  # fmt: skip
         return noise, Condition(self.prior.embed(texts).tensors)
 
-    def part_loss(self, video: MotionPrior, noise: Noised, condition: Condition) -> Float[Tensor, ""]:
-        """The loss of some clips."""
+    def part_loss(
+        self, video: MotionPrior, noise: Noised, condition: Condition, numbers: list[int] | None = None
+    ) -> Float[Tensor, ""]:
+        """The loss of some clips; `numbers` of their frames, where they are not all."""
         x_t = noise.x_t.unflatten(1, (-1, video.latent_channels))
         with torch.autocast(x_t.device.type, torch.bfloat16, enabled=self.recipe.half):
-            prediction = video.predict(x_t, noise.t, condition, grad=True)
+            prediction = video.predict(x_t, noise.t, condition, grad=True, numbers=numbers)
         return clip_loss(prediction, noise, gamma=self.recipe.gamma)
 
     # ---------------------------------------------------------------------------------------- what is shown, kept
@@ -237,14 +250,19 @@ class TrainOnClips(TrainDenoiser):
 
 
 def clip_noise(
-    x_0: Float[Tensor, "b f c y x"], shared: float, generator: torch.Generator
+    x_0: Float[Tensor, "b f c y x"], shared: float, generator: torch.Generator, *, alike: int = 1
 ) -> Float[Tensor, "b f*c y x"] | None:
-    """The noise of clips, frames' channels side by side; None where each frame's is its own."""
-    if shared == 0:
+    """The noise of clips, frames' channels side by side; None where each number's is its own.
+
+    Args:
+        shared: The part of its variance that the frames of a clip have in common.
+        alike: So many clips after each other have the same.
+    """
+    if shared == 0 and alike == 1:
         return None
-    own = torch.randn(x_0.shape, generator=generator)
-    common = torch.randn(x_0[:, :1].shape, generator=generator)
-    return mixed_noise(own, common, shared).flatten(1, 2)
+    own = torch.randn(x_0[::alike].shape, generator=generator)
+    common = torch.randn(x_0[::alike, :1].shape, generator=generator)
+    return mixed_noise(own, common, shared).flatten(1, 2).repeat_interleave(alike, 0)
 
 
 def clip_loss(prediction: Prediction, noise: Noised, *, gamma: float | int) -> Float[Tensor, ""]:

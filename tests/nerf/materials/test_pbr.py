@@ -54,6 +54,7 @@ def test_a_slope_tilts_the_normal(light):
     torch.testing.assert_close(material.bent(torch.zeros(1, 3), up), expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.usefixtures("open3d")
 def test_normals_are_cast_from_the_finer_surface():
     """A ball of 80 faces with the normals of one of 20,480: on the line along the coarse normal the true sphere has
     the normal of its place, found to half a degree."""
@@ -70,6 +71,7 @@ def test_normals_are_cast_from_the_finer_surface():
     torch.testing.assert_close(nowhere, found.normals)
 
 
+@pytest.mark.usefixtures("open3d")
 def test_a_normal_map_gives_back_the_finer_shape():
     """What a viewer makes of map, tangents and normals at the texels is the normal that was cast there."""
     coarse, smooth = unwrapped(ball(2), 128), ball(5)

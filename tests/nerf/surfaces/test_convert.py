@@ -17,6 +17,7 @@ def ball():
     return Ball(size=0.6, slope=40.0)
 
 
+@pytest.mark.usefixtures("open3d")
 def test_true_distances_of_a_ball():
     """The level at which raw density is 0 gives |x| - .36 at all places of the grid."""
     field = ball()
@@ -43,6 +44,7 @@ def test_ratios_have_the_same_surface():
     assert mesh.vertices.norm(dim=-1).mean().item() == pytest.approx(SIZE, abs=0.02)
 
 
+@pytest.mark.usefixtures("open3d")
 def test_the_level_is_found_by_the_renderer():
     """Without a level the silhouettes decide: the radius where rays are half opaque, near the surface."""
     found = surface_of_field(ball(), 16, renderer=full_renderer(48))

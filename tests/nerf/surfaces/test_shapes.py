@@ -49,6 +49,7 @@ def test_an_ellipsoid():
     assert shape(torch.zeros(1, 3)).item() == pytest.approx(-0.2)
 
 
+@pytest.mark.usefixtures("open3d")
 def test_a_mesh(tmp_path):
     """Of a fine ball: that of the ball, also from its file; with a slope."""
     shape, x = MeshDistance(mesh=ball()), places()
@@ -61,6 +62,7 @@ def test_a_mesh(tmp_path):
     torch.testing.assert_close(scaled(x), expected, rtol=0, atol=2e-3)
 
 
+@pytest.mark.usefixtures("open3d")
 def test_parts_of_a_mesh_overlap_or_are_cavities():
     """Two overlapping balls: inside is what is in any of them. A ball turned inside out in a ball, union=False:
     a shell."""
@@ -89,6 +91,7 @@ def test_a_grid():
     torch.testing.assert_close(slope(linear, x), torch.tensor([0.0, 1, 0]).expand(200, 3))
 
 
+@pytest.mark.usefixtures("open3d")
 def test_what_cannot_be_is_refused(caplog):
     """Each error says what is needed; a mesh with a hole is only warned of."""
     with pytest.raises(ValueError, match="Sphere needs radius > 0, got 0"):

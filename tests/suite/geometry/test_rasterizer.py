@@ -42,14 +42,13 @@ def unit_sphere_view(distance: float, fov_deg: float, size: int) -> tuple[Mesh, 
 
 
 @pytest.mark.parametrize("name", ["sphere", "torus", "cylinder", "boxes", "fine torus"])
-def test_visibility_is_that_of_embree(name):
+def test_visibility_is_that_of_embree(name, open3d):
     """At least 99.95 % of pixels see the face that Open3D's ray casting hits, at its distance.
 
     No pixel is left out: ties on shared edges need a pixel centre on an edge, which these views have not.
     """
-    o3d = pytest.importorskip("open3d", exc_type=ImportError)
     mesh = shape(name)
-    scene = o3d.t.geometry.RaycastingScene()
+    scene = open3d.t.geometry.RaycastingScene()
     scene.add_triangles(mesh.vertices.numpy(), mesh.faces.numpy().astype(np.uint32))
     views = VIEWS.resized(96, 128)
     rays = views.rays()

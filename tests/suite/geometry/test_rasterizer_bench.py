@@ -9,9 +9,9 @@ from suite.errors import UserError
 from suite.geometry.bench_rasterizer import BenchRasterizer, lines, torus
 
 
+@pytest.mark.usefixtures("open3d")
 def test_the_bench_reports_its_times(command):
     """Medians for each size, beside Open3D's, and their ratio."""
-    pytest.importorskip("open3d", exc_type=ImportError)
     done = command("bench rasterizer faces=200 sizes=[16,24] repeats=1 out=bench")
     assert done.status == 0, done.errors
     found = json.loads(Path("bench/report.json").read_text())["measures"]

@@ -13,10 +13,10 @@ def cloud() -> PointCloud:
     return PointCloud(torch.randn(20, 3, generator=rng), torch.rand(20, 3, generator=rng), normals)
 
 
+@pytest.mark.usefixtures("open3d")
 @pytest.mark.parametrize("suffix", [".ply", ".pcd"])
 def test_there_and_back(tmp_path, suffix):
     """Points and normals survive, colours to a byte."""
-    pytest.importorskip("open3d", exc_type=ImportError)
     write_point_cloud(tmp_path / f"a{suffix}", cloud())
     back = read_point_cloud(tmp_path / f"a{suffix}")
     torch.testing.assert_close(back.points, cloud().points, atol=1e-6, rtol=1e-6)
@@ -25,9 +25,9 @@ def test_there_and_back(tmp_path, suffix):
     assert [p.name for p in tmp_path.iterdir()] == [f"a{suffix}"]
 
 
+@pytest.mark.usefixtures("open3d")
 def test_points_alone(tmp_path):
     """Without colours and normals there are none after reading."""
-    pytest.importorskip("open3d", exc_type=ImportError)
     write_point_cloud(tmp_path / "a.ply", PointCloud(cloud().points))
     back = read_point_cloud(tmp_path / "a.ply")
     assert back.colors is None and back.normals is None
@@ -41,9 +41,9 @@ def test_without_open3d_the_message_names_the_libraries(tmp_path, monkeypatch):
         read_point_cloud(tmp_path / "a.ply")
 
 
+@pytest.mark.usefixtures("open3d")
 def test_errors(tmp_path):
     """Missing, of another kind, empty, not finite, not writable."""
-    pytest.importorskip("open3d", exc_type=ImportError)
     with pytest.raises(FileNotFoundError, match="There is no point cloud at"):
         read_point_cloud(tmp_path / "a.ply")
     with pytest.raises(UserError, match="Point clouds are .ply, .*not 'a.obj'"):

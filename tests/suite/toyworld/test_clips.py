@@ -228,3 +228,17 @@ def test_errors_say_what_is_possible():
     with pytest.raises(ValueError, match="Found no held_out pair of a thing and spinning"):
         clips.takes(1, 0, 0)
     assert len(CLIP_MOTIONS) == 26
+
+
+def test_twins_differ_in_their_motion_alone():
+    """One thing, background, light and camera; two motions that the split has, of the thing or of the camera both."""
+    for one, two in zip(*[iter(Clips(frames=4, twins=True).takes(40, 0, 0))] * 2):
+        (take, label), (other, its) = one, two
+        assert (label.name, label.color, label.pattern) == (its.name, its.color, its.pattern)
+        assert label.motion != its.motion
+        assert (label.motion in CAMERA_MOTIONS) == (its.motion in CAMERA_MOTIONS)
+        assert not held_out_motion(label.name, label.motion) and not held_out_motion(its.name, its.motion)
+        assert np.array_equal(take.background, other.background)
+        assert np.array_equal(take.lights.ambient, other.lights.ambient)
+    with pytest.raises(ValueError, match="Twins come in pairs: an even number of them, got 3"):
+        Clips(twins=True).takes(3, 0, 0)

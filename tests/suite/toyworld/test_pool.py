@@ -48,6 +48,18 @@ def test_reuse_is_how_often_a_picture_comes():
     assert sum(counts.values()) / len(counts) == pytest.approx(3, rel=0.2)
 
 
+def test_what_belongs_together_is_drawn_together():
+    """Pairs of a batch stay pairs, in their order."""
+    drawn, pairs = pool(together=2), set()
+    for number in range(3, 6):
+        labels = Scenes(size=16).batch(4, 0, number).labels
+        pairs |= {labels[:2], labels[2:]}
+    _, labels = drawn.draw(9, generator(0, 9, "step"))
+    assert {tuple(labels[:2]), tuple(labels[2:])} <= pairs
+    with pytest.raises(ValueError, match="batch=4 does not hold whole groups of 3"):
+        pool(together=3)
+
+
 def test_counts_below_one_are_refused():
     """No batch, no pool."""
     with pytest.raises(ValueError, match="batch, reuse and pool must be at least 1, got 4, 0 and 3"):

@@ -47,19 +47,20 @@ def test_background_shows_where_nothing_is():
     np.testing.assert_allclose(pictures.images[0, 0, 0], [0.2, 0.4, 0.6], atol=1e-6)
 
 
-def test_depth_agrees_with_ray_casting():
+def test_depth_agrees_with_ray_casting(open3d):
     """Against Embree, on a real object: where both see it, depths agree to a thousandth but for edges."""
-    o3d = pytest.importorskip("open3d", exc_type=ImportError)
     surface = build(ObjectSpec("teapot", "red"))
     camera = orbit(np.array([30.0]), np.array([20.0]), np.array([1.8]))
-    scene = o3d.t.geometry.RaycastingScene()
-    scene.add_triangles(o3d.core.Tensor(surface.vertices), o3d.core.Tensor(surface.faces.astype(np.uint32)))
+    scene = open3d.t.geometry.RaycastingScene()
+    scene.add_triangles(
+        open3d.core.Tensor(surface.vertices), open3d.core.Tensor(surface.faces.astype(np.uint32))
+    )
     f = 32 / np.tan(np.deg2rad(20))
     y, x = np.mgrid[:64, :64] + 0.5
     directions = np.stack([(x - 32) / f, -(y - 32) / f, -np.ones_like(x)], -1) @ camera[0, :3, :3].T
     origins = np.broadcast_to(camera[0, :3, 3], directions.shape)
     rays = np.concatenate([origins, directions], -1).astype(np.float32)
-    expected = scene.cast_rays(o3d.core.Tensor(rays))["t_hit"].numpy()  # directions have depth 1
+    expected = scene.cast_rays(open3d.core.Tensor(rays))["t_hit"].numpy()  # directions have depth 1
     depth = render(surface, camera, np.array([40.0]), supersample=1).depth[0]
     seen = np.isfinite(expected)
     assert ((depth > 0) == seen).mean() > 0.998

@@ -10,9 +10,12 @@ PREFIX = "{}.motion_modules.{}.temporal_transformer"
 
 def random_original(
     widths=(16, 32, 32, 32), *, layers: int = 2, positions: int = 32, mid: bool = False, words: int | None = None,
-    seed: int = 0,
+    places: bool = False, seed: int = 0,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """All tensors of a motion module in the original's names; the second attention is to words of that width."""
+    """All tensors of a motion module in the original's names; the second attention is to words of that width.
+
+    With `places` there is the matrix that tells modules where in the picture they stand, which originals have not.
+    """
     draws, tensors = torch.Generator().manual_seed(seed), {}
     down = [(f"down_blocks.{i}", j, c) for i, c in enumerate(widths) for j in range(layers)]
     up = [(f"up_blocks.{i}", j, c) for i, c in enumerate(reversed(widths)) for j in range(layers + 1)]
@@ -22,6 +25,8 @@ def random_original(
             value = torch.randn(shape, generator=draws) / math.sqrt(shape[-1])
             offset = 1.0 if "norm" in name and name.endswith("weight") else 0.0
             tensors[f"{PREFIX.format(block, j)}.{name}"] = value * 0.5 + offset
+        if places:
+            tensors[f"{PREFIX.format(block, j)}.norm.places"] = torch.randn(c, 14, generator=draws)
         for attention in (0, 1):
             key = (
                 f"{PREFIX.format(block, j)}.transformer_blocks.0.attention_blocks.{attention}.pos_encoder.pe"
@@ -75,6 +80,8 @@ def slow_module(
     out, block = x.clone(), "transformer_blocks.0"
     for row in range(height):
         for column in range(width):
+            if "norm.places" in w:
+                normed[:, :, row, column] += w["norm.places"] @ place(row, column, height, width)
             h = normed[:, :, row, column] @ w["proj_in.weight"].T + w["proj_in.bias"]
             for a in (0, 1):
                 name = f"{block}.attention_blocks.{a}"
@@ -89,6 +96,13 @@ def slow_module(
             h = h + (value * gelu) @ w[f"{block}.ff.net.2.weight"].T + w[f"{block}.ff.net.2.bias"]
             out[:, :, row, column] += h @ w["proj_out.weight"].T + w["proj_out.bias"]
     return out
+
+
+def place(row: int, column: int, height: int, width: int) -> Tensor:
+    """What tells of a place: v and u from -1 to 1; sines, then cosines, of 1, 2 and 4 quarter turns of them."""
+    at = ((2 * row + 1) / height - 1, (2 * column + 1) / width - 1)
+    angles = [math.pi / 2 * octave * x for octave in (1, 2, 4) for x in at]
+    return torch.tensor([*at, *map(math.sin, angles), *map(math.cos, angles)], dtype=torch.float64)
 
 
 def _attention(n: Tensor, seen: Tensor, w: dict[str, Tensor], name: str, heads: int) -> Tensor:

@@ -15,6 +15,7 @@ from video.motion.modules import Motion
 LAYOUTS = {
     "v1": dict(positions=24), "v2": dict(mid=True), "v3": dict(), "sdxl": dict(widths=(16, 32, 32)),
     "words": dict(words=24),
+    "places": dict(places=True),
 }  # fmt: skip
 TABLE = "pos_encoder.pe"
 
@@ -75,7 +76,9 @@ def test_shared_noise_is_kept_or_refused(tmp_path):
     with pytest.raises(UserError, match="these modules shares noise, which a .ckpt cannot tell"):
         save(shared, tmp_path / "again.ckpt")
     for own in (shared, motion):
-        with pytest.raises(UserError, match="reads words or shares noise, which diffusers' do not"):
+        with pytest.raises(
+            UserError, match="reads words, knows places or shares noise, which diffusers' do not"
+        ):
             save(own, tmp_path / "folder")
     with pytest.raises(UserError, match="shared_noise is a part of the noise, from 0 to below 1, got 1"):
         Motion(motion.adapter, shared_noise=1)

@@ -14,7 +14,7 @@ from suite.rng import generator
 from tests.video.motion.originals import PREFIX, random_original, slow_module
 from video.motion.files import load as load_motion
 from video.motion.insertion import Insertion, inserted, norms_of_resnets, places
-from video.motion.modules import Motion, fresh, taught_words
+from video.motion.modules import Motion, fresh, taught_places, taught_words
 from video.motion_prior import MotionPrior
 
 
@@ -92,6 +92,44 @@ def test_trained_modules_that_are_to_read_words_begin_without_their_second_atten
     with torch.no_grad():
         fast = motion.transformers()[name](x, words, num_frames=5)
     torch.testing.assert_close(fast.double(), slow, atol=1e-5, rtol=1e-5)
+
+
+def test_modules_that_know_places_equal_the_slow_arithmetic(tmp_path):
+    """Coordinates and their sinusoids are added after the norm; taught anew, trained modules do as before."""
+    options, path = dict(widths=(16, 32), layers=1), tmp_path / "mm.safetensors"
+    for name, told in (("up_blocks.0.motion_modules.1", True), ("down_blocks.1.motion_modules.0", False)):
+        tensors = random_original(**options, places=told)
+        block, _, index = name.rpartition(".motion_modules.")
+        save_file(tensors, path)
+        motion = load_motion(str(path))
+        assert motion.knows_places == told
+        if not told:
+            taught_places(motion)
+        x = 3 * draw(5, 32, 2, 3)
+        slow = slow_module(tensors, PREFIX.format(block, index), x, groups=16)
+        with torch.no_grad():
+            fast = motion.transformers()[name](x, num_frames=5)
+        torch.testing.assert_close(fast.double(), slow, atol=1e-5, rtol=1e-5)
+
+
+def test_some_frames_of_a_clip_keep_their_numbers(tiny_prior, tmp_path):
+    """Frames 0, 3 and 5 alone: as the first three of modules whose table has the rows 0, 3 and 5 there."""
+    tensors, numbers = random_original(mid=True), [0, 3, 5]
+    moved = {
+        k: torch.cat([v[:, numbers], v[:, 3:]], 1) if k.endswith(".pe") else v for k, v in tensors.items()
+    }
+    for name, some in (("own", tensors), ("moved", moved)):
+        save_file(some, tmp_path / f"{name}.safetensors")
+    image, x, t = tiny_prior("sd15"), draw(1, 3, 4, 8, 8), torch.tensor([0.6])
+    own, others = (
+        MotionPrior(image, load_motion(str(tmp_path / f"{n}.safetensors"))) for n in ("own", "moved")
+    )
+    condition = own.embed(["a red car"])
+    found = own.predict(x, t, condition, numbers=numbers).raw
+    torch.testing.assert_close(found, others.predict(x, t, condition).raw)
+    assert (found - own.predict(x, t, condition).raw).abs().max() > 1e-3
+    with pytest.raises(UserError, match="41 frames are more than the 32 positions"):
+        own.predict(x, t, condition, numbers=[0, 3, 40])
 
 
 def test_words_of_another_width_are_refused(tiny_prior, tmp_path):
