@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from priors.stable_diffusion import StableDiffusionPrior
 from suite.errors import UserError
@@ -27,6 +29,7 @@ from video.animate.animate_prior import AnimatePrior
 from video.animate.files import load
 from video.driving import at_rate, flat, laid_over, points_fitted
 from video.framing import FITS, fitted, read_still
+from video.ground import is_kept, kept_ground, near, near_object
 from video.pose_detection import PoseDetector
 from video.pose_pictures import pose_pictures
 from video.products import STAND_INS, clear, enlarged, evenly, frame_store, measured, write_clip
@@ -65,6 +68,8 @@ class AnimateCharacter(Task):
         sampler: dpmpp_2m, ddim, euler or heun.
         windows: How context windows lie on clips of more frames than one has; null lays none.
         frame_seeds: Draw each frame's noise from (seed, its number), so that clips of other lengths begin alike.
+        ground: keep the still's own where neither its person nor the poses come near, for a camera that stands still;
+            make all of it anew, as the paper; auto keeps it with the shipped animator.
         seed: Of the noise.
     """
 
@@ -90,10 +95,12 @@ class AnimateCharacter(Task):
     sampler: str = "dpmpp_2m"
     windows: Windows | None = None
     frame_seeds: bool = True
+    ground: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
         self._check()
+        is_kept(self.ground, shipped=False)
         size = self.height or self.prior.resolution, self.width or self.prior.resolution
         self.still = read_still(self.image, *size, self.fit)
         self._read_motion()
@@ -109,8 +116,10 @@ class AnimateCharacter(Task):
         make, video, count = self.sampling, self.sampling.video.to(run.device), len(self.pictures)
         size = self.still.shape[-2:]
         condition = video.embed(self.still, self.pictures[None])
-        grid = make.grid()
-        latents = make.sample(make.start(grid, make.noise(count, *size)), condition, run, grid=grid)
+        grid, noise = make.grid(), make.noise(count, *size)
+        near = self.near_person() if is_kept(self.ground, shipped=self.animator == "pocket") else None
+        known = None if near is None else kept_ground(make, self.still, near, self.poses, noise)
+        latents = make.sample(make.start(grid, noise), condition, run, grid=grid, known=known)
         frames = make.decode(latents, frame_store(run, count, *size))
         write_image(run.path("images", "still.png"), self.still)
         write_clip(run, frames, self.fps)
@@ -119,6 +128,12 @@ class AnimateCharacter(Task):
             write_poses(run.path("poses.json"), self.poses)
         run.write_report(measured(frames, self.fps) | self._pose_measures(frames) | {"notes": STAND_INS})
         clear(run)
+
+    def near_person(self) -> Bool[Tensor, "1 h w"] | None:
+        """What of the still is near its person; None where that, or what the poses need, cannot be told."""
+        if self.poses is None:
+            return None
+        return near_object(self.still) if self.own is None else near(self.own[:1], *self.still.shape[-2:])
 
     # ------------------------------------------------------------------------------------------ what is given
 
@@ -136,7 +151,7 @@ class AnimateCharacter(Task):
             raise UserError(f"fps is how many frames are shown in a second: above 0, got {self.fps:g}.")
 
     def _read_motion(self) -> None:
-        """Sets `poses` (None if they come drawn), `pictures` and `fps`."""
+        """Sets `poses` (None if they come drawn), `pictures` and `fps`; `own`, the still's pose if it is known."""
         h, w = self.still.shape[-2:]
         kind = self._kind()
         if kind == "skeleton":
@@ -153,13 +168,18 @@ class AnimateCharacter(Task):
                     f"{self.pose} shows no skeletons drawn on black. If it is a film of a person, give "
                     "detector=blazepose detector.path=FILE; if its skeletons are on another ground, kind=drawn."
                 )
+            if self.ground == "keep":
+                raise UserError(
+                    "ground=keep must know where the poses are, and drawn skeletons do not say: give a file of poses."
+                )
             self.poses, self.pictures = None, fitted(shown, h, w, "pad" if self.fit == "cutout" else self.fit)
             return
         if kind == "driving":
             motion = replace(self.detector(shown), fps=self.fps)
         self.fps = self.fps or motion.fps or 8.0
+        self.own = self._own_pose()
         self.poses = replace(
-            laid_over(motion, self.still, own=self._own_pose(), as_given=not self.retarget), fps=self.fps
+            laid_over(motion, self.still, own=self.own, as_given=not self.retarget), fps=self.fps
         )
         self.pictures = pose_pictures(self.poses, h, w)
 

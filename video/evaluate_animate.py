@@ -33,6 +33,7 @@ from suite.toyworld.motions import PEOPLE_MOTIONS
 from suite.toyworld.outfits import OUTFITS
 from video.animate.animate_prior import AnimatePrior
 from video.animate.files import load
+from video.ground import is_kept, kept_ground, near
 from video.pose_pictures import pose_pictures
 from video.products import enlarged, evenly
 from video.sampling import Sampling
@@ -60,6 +61,7 @@ class EvaluateAnimate(Task):
         steps: Of sampling.
         scale: Classifier-free guidance scale.
         sampler: dpmpp_2m, ddim, euler or heun.
+        ground: keep, make or auto: see `suite animate_character`.
         seed: Of samples and noise.
     """
 
@@ -73,6 +75,7 @@ class EvaluateAnimate(Task):
     steps: int = 25
     scale: float = 2.0
     sampler: str = "dpmpp_2m"
+    ground: str = "auto"
     seed: int = 0
 
     reruns = True  # the animator may have been trained further
@@ -80,6 +83,7 @@ class EvaluateAnimate(Task):
     def __post_init__(self) -> None:
         if self.clips < 1:
             raise UserError(f"clips must be positive, got {self.clips}.")
+        self.keep = is_kept(self.ground, shipped=self.animator == "pocket")
         folder = ANIMATOR if self.animator == "pocket" else self.animator
         video = AnimatePrior(self.prior, load(folder, self.prior))
         self.sampling = Sampling(video, sampler=self.sampler, steps=self.steps, scale=self.scale)
@@ -100,7 +104,7 @@ class EvaluateAnimate(Task):
                 still, true, label = self.sample(number)
                 own, wanted = label.poses[:1], label.poses[1:]
                 answers = {
-                    "": self.made(number, still, wanted, run),
+                    "": self.made(number, still, own, wanted, run),
                     "repeat_": still.expand_as(true),
                     "warp_": warped_by_skeleton(still, own, wanted),
                     "true_": true,
@@ -136,14 +140,15 @@ class EvaluateAnimate(Task):
         frames = torch.from_numpy(batch.frames[0]).movedim(-1, 1).float()
         return frames[:1], frames[1:], batch.labels[0]
 
-    def made(self, number: int, still: Still, wanted: Poses, run: Run) -> Clip:
+    def made(self, number: int, still: Still, own: Poses, wanted: Poses, run: Run) -> Clip:
         """The still animated; finished clips are taken from the run directory."""
         path = run.path("clips", f"{number:04d}.safetensors")
         if not path.exists():
             make, grid, size = self.sampling, self.sampling.grid(), still.shape[-2:]
             condition = make.video.embed(still, pose_pictures(wanted, *size)[None])
             noise = make.noise(self.frames, *size, seed=self.seed + number)
-            latents = make.path(make.start(grid, noise), condition, grid=grid)
+            known = kept_ground(make, still, near(own, *size), wanted, noise) if self.keep else None
+            latents = make.path(make.start(grid, noise), condition, grid=grid, known=known)
             frames = make.decode(latents, torch.empty(self.frames, 3, *size))
             save_state(path, {"frames": torch.from_numpy(to_bytes(frames))})
         return load_state(path)["frames"].movedim(-1, 1).float() / 255

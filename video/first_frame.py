@@ -19,7 +19,7 @@ from suite.errors import UserError
 from video.generation import Generation
 from video.motion.modules import Motion
 from video.motion_prior import ClipLatents, with_still
-from video.sampling import KnownFrames
+from video.sampling import Known
 
 WAYS = ("auto", "replace", "noise", "concat")
 STRENGTH = {"replace": 0.9, "noise": 0.9, "concat": 1.0}
@@ -57,11 +57,11 @@ class FirstFrame:
 
     def begin(
         self, make: Generation, still: Float[Tensor, "1 3 h w"], noise: ClipLatents, condition: Condition
-    ) -> tuple[ClipLatents, Condition, KnownFrames | None]:
+    ) -> tuple[ClipLatents, Condition, Known | None]:
         """Where sampling starts, what it is told, and which frames are known."""
         frames = noise.shape[1]
         x_0 = make.encode(still).expand(-1, frames, -1, -1, -1)
-        known = None if self.way == "noise" else KnownFrames(x_0, torch.arange(frames) == 0, noise)
+        known = None if self.way == "noise" else Known(x_0, torch.arange(frames) == 0, noise)
         if self.way == "concat":
             told = [self.affinity[min(k, len(self.affinity) - 1)] for k in range(frames)]
             condition = with_still(condition, x_0[:, 0], torch.tensor([told], dtype=torch.float32))

@@ -154,7 +154,7 @@ class Sampling:
         return Windowed(self.video, windows, grid.t)
 
     def sample(
-        self, x: ClipLatents, condition: Condition, run: Run, *, grid: Grid, known: "KnownFrames | None" = None
+        self, x: ClipLatents, condition: Condition, run: Run, *, grid: Grid, known: "Known | None" = None
     ) -> ClipLatents:  # fmt: skip
         """From noise to clean latents, following the path of `grid`; shows how far it is."""
         with Progress(run, len(grid)) as progress:
@@ -167,7 +167,7 @@ class Sampling:
 
     @torch.no_grad()
     def path(
-        self, x: ClipLatents, condition: Condition, *, grid: Grid, known: "KnownFrames | None" = None,
+        self, x: ClipLatents, condition: Condition, *, grid: Grid, known: "Known | None" = None,
         callback: Callback | None = None,
     ) -> ClipLatents:  # fmt: skip
         """The same, unseen.
@@ -182,41 +182,43 @@ class Sampling:
         return x if known is None else torch.where(known.where(x), known.x_0, x)
 
 
-class KnownFrames:
-    """Frames of a clip that are given.
+class Known:
+    """What of a clip is given: frames, or places in them.
 
     Args:
-        x_0: Latents of a clip; only the given frames of it count.
-        given: Which those are.
+        x_0: Latents of a clip; only what is given of it counts.
+        given: Which frames, or which places of each.
         eps: The clip's noise: at every level they stand under this.
     """
 
-    def __init__(self, x_0: ClipLatents, given: Bool[Tensor, " f"], eps: ClipLatents) -> None:
+    def __init__(
+        self, x_0: ClipLatents, given: Bool[Tensor, " f"] | Bool[Tensor, "f 1 y x"], eps: ClipLatents
+    ) -> None:
         self.x_0, self.given, self.eps = x_0, given, eps
 
-    def where(self, x: ClipLatents) -> Bool[Tensor, "1 f 1 1 1"]:
+    def where(self, x: ClipLatents) -> Bool[Tensor, "1 f 1 #y #x"]:
         """A mask for clips like x."""
-        return self.given.to(x.device).reshape(1, -1, 1, 1, 1)
+        return self.given.to(x.device).reshape(1, len(self.given), 1, *(self.given.shape[2:] or (1, 1)))
 
 
 class Completing:
-    """A prior of clips that knows some frames: they are put in their place, and of them it says the truth.
+    """A prior of clips that knows some of it: that is put in its place, and of it the truth is said.
 
-        x_t = alpha x_0 + sigma eps  and  the answer that this means, in the known frames
+        x_t = alpha x_0 + sigma eps  and  the answer that this means, where it is known
 
-    So the others are made to fit them, as in RePaint (arXiv:2201.09865, without its resampling). For samplers it is the
-    prior itself: each keeps the known frames on their path to x_0.
+    So the rest is made to fit it, as in RePaint (arXiv:2201.09865, without its resampling). For samplers it is the
+    prior itself: each keeps what is known on its path to x_0.
     """
 
     batch_conditions = False
 
-    def __init__(self, prior: Any, known: KnownFrames) -> None:
+    def __init__(self, prior: Any, known: Known) -> None:
         self.prior, self.known = prior, known
         self.schedule: NoiseSchedule = prior.schedule
         self.kind: Kind = prior.kind
 
     def predict(self, x_t: Float[Tensor, "b f c y x"], t: Times, condition: Condition) -> Prediction:
-        """What the prior says of the others beside the known frames."""
+        """What the prior says of the rest beside what is known."""
         known, where = self.known, self.known.where(x_t)
         alpha, sigma = (per_sample(x, x_t) for x in self.schedule.alpha_sigma(t))
         x_t = torch.where(where, alpha * known.x_0 + sigma * known.eps, x_t)

@@ -26,16 +26,14 @@ def warped_by_skeleton(still: Float[Tensor, "1 3 h w"], own: Poses, poses: Poses
         poses: Those that are wanted, in the same pixels.
     """
     h, w = still.shape[-2:]
-    y, x = torch.meshgrid(torch.arange(h) + 0.5, torch.arange(w) + 0.5, indexing="ij")
-    pixels, before = torch.complex(x, y), _bones(own)[0]
-    there = own.points[0, own.confidence[0] > 0]
-    reach = REACH * float((there.amax(0) - there.amin(0)).max())
-    body = (_distances(pixels, before).amin(-1) < reach).float()[None, None]
+    pixels, before = pixels_of(h, w), bones_of(own[:1])[0]
+    reach = REACH * float(extent(own[:1]))
+    body = (distances(pixels, before).amin(-1) < reach).float()[None, None]
     edges = torch.cat([still[..., 0, :], still[..., -1, :], still[..., :, 0], still[..., :, -1]], -1)
     behind = torch.lerp(still, edges.median(-1).values[..., None, None].expand_as(still), body)
     frames = []
-    for bones in _bones(poses):
-        distance = _distances(pixels, bones)
+    for bones in bones_of(poses):
+        distance = distances(pixels, bones)
         weight = (1 + distance) ** -4
         source = (weight * _carried(pixels, bones, before)).sum(-1) / weight.sum(-1)
         grid = torch.stack([source.real / w, source.imag / h], -1)[None] * 2 - 1
@@ -45,15 +43,32 @@ def warped_by_skeleton(still: Float[Tensor, "1 3 h w"], own: Poses, poses: Poses
     return torch.cat(frames)
 
 
-def _bones(poses: Poses) -> Complex[Tensor, "f k 2"]:
+def pixels_of(height: int, width: int) -> Complex[Tensor, "h w"]:
+    """The middles of a picture's pixels as complex numbers, x + iy."""
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    return torch.complex(x, y)
+
+
+def extent(poses: Poses) -> Float[Tensor, " f"]:
+    """The longer side of the box about the joints that are there, in each frame; 0 about none."""
+    there = (poses.confidence > 0)[..., None]
+    low, high = (
+        torch.where(there, poses.points, sign * torch.inf).aminmax(dim=1)[which]
+        for sign, which in ((1, 0), (-1, 1))
+    )
+    return (high - low).amax(-1).clamp_min(0)
+
+
+def bones_of(poses: Poses) -> Complex[Tensor, "f k 2"]:
     """Both ends of each bone, as complex numbers."""
     ends = [torch.stack([poses.joint(a)[0], poses.joint(b)[0]], 1) for a, b in BONES]
     return torch.view_as_complex(torch.stack(ends, 1).float().contiguous())
 
 
-def _distances(pixels: Complex[Tensor, "h w"], bones: Complex[Tensor, "k 2"]) -> Float[Tensor, "h w k"]:
+def distances(pixels: Complex[Tensor, "h w"], bones: Complex[Tensor, "*f k 2"]) -> Float[Tensor, "*f h w k"]:
     """How far each pixel is from each bone."""
-    a, along = bones[:, 0], bones[:, 1] - bones[:, 0]
+    bones = bones[..., None, None, :, :]
+    a, along = bones[..., 0], bones[..., 1] - bones[..., 0]
     away = pixels[..., None] - a
     part = (away * along.conj()).real / along.abs().square().clamp_min(1e-6)
     return (away - part.clamp(0, 1) * along).abs()

@@ -106,6 +106,8 @@ def test_long_motions_are_seen_through_windows(tiny_prior, given):
         ({"height": 60}, "multiples of"),
         ({"pose": "film.gif"}, "no skeletons drawn on black"),
         ({"pose": "film.gif", "kind": "driving"}, "detector=blazepose"),
+        ({"ground": "grass"}, "ground='grass' is not one of: auto, keep, make"),
+        ({"pose": "drawn.gif", "ground": "keep"}, "drawn skeletons do not say"),
         ({"pose": "missing.bvh"}, "no file of poses"),
         ({"image_pose": "walk.json", "fit": "cutout"}, "fit=pad"),
         ({"animator": "nowhere"}, "no folder of an animator"),

@@ -15,7 +15,7 @@ from video.generation import Generation
 from video.image_to_video import ImageToVideo
 from video.motion.modules import fresh
 from video.prompts import Travel
-from video.sampling import Completing, KnownFrames
+from video.sampling import Completing, Known
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_known_frames_are_what_they_are(image, sampler, tmp_path):
     make = Generation(image, fresh(image.unet), sampler=sampler, steps=3, scale=3.0)
     grid, noise = make.grid(), make.noise(3)
     x_0 = torch.randn(noise.shape, generator=generator(0, 0, "x_0"))
-    known = KnownFrames(x_0, torch.tensor([True, False, False]), noise)
+    known = Known(x_0, torch.tensor([True, False, False]), noise)
     condition = make.video.embed(Travel.of("a red car", 3).prompts())
     with Run(tmp_path / "run") as run:
         made = make.sample(make.start(grid, noise), condition, run, grid=grid, known=known)
@@ -63,7 +63,7 @@ def test_the_others_see_the_known_ones(image):
             return make.video.predict(x_t, t, condition)
 
     noise = make.noise(2)
-    known = KnownFrames(0.5 * torch.ones_like(noise), torch.tensor([True, False]), noise)
+    known = Known(0.5 * torch.ones_like(noise), torch.tensor([True, False]), noise)
     t = torch.tensor([0.6])
     (alpha,), (sigma,) = make.video.schedule.alpha_sigma(t)
     p = Completing(Listening(), known).predict(torch.zeros_like(noise), t, make.video.embed(["a red car"]))
