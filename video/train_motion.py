@@ -37,7 +37,8 @@ class TrainMotion(TrainOnClips):
         still: How often the first frame is given; 0 makes modules that have no input for one.
         words: Whether modules read the caption, in place of their second attention over frames: for image priors
             whose words for motions do little to single frames, as the pocket prior's. Those of `init` learn it anew.
-        places: Whether modules are told where in the picture they stand; those of `init` learn it anew.
+        places: Whether modules are told where in the picture they stand, and what the caption says of that place and
+            moment; those of `init` learn it anew.
         shared_noise: The part of the noise's variance that all frames of a clip have in common (PYoCo's mixed noise);
             null is that of `init`, or none.
         steps: Number of steps.
@@ -70,7 +71,7 @@ class TrainMotion(TrainOnClips):
             if words and motion.words_width is None:
                 taught_words(motion, unet_of(prior).config.cross_attention_dim, seed=seed)
             if places and not motion.knows_places:
-                taught_places(motion)
+                taught_places(motion, unet_of(prior).config.cross_attention_dim, seed=seed)
         else:
             motion = fresh(
                 unet_of(prior),

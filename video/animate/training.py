@@ -20,8 +20,7 @@ from suite.metrics.images import psnr
 from suite.rng import generator
 from suite.types import Frames, Images
 from video.animate.animate_prior import AnimatePrior
-from video.motion.modules import mixed_noise
-from video.motion.training import Recipe, clip_loss, clip_noise, noise_part
+from video.motion.training import Recipe, clip_loss, clip_noise, noise_part, shown_noise
 from video.pose_pictures import pose_pictures
 
 SHOWN_FRAMES, SHOWN_STEPS, SHOWN_SCALE = 4, 12, 2.0
@@ -103,11 +102,7 @@ def step_loss(prior: AnimatePrior, step: Step, recipe: Recipe) -> Float[Tensor, 
 def animated(prior: AnimatePrior, samples: Samples, seed: int) -> Frames:
     """The stills in the clips' poses, in few steps."""
     clips, frames, _, height, width = samples.poses.shape
-    draw = generator(seed, 0, "preview")
-    size = {"height": height, "width": width}
-    noise = prior.starting_noise(clips, frames, draw, **size)
-    common = prior.starting_noise(clips, 1, generator(seed, 0, "common"), **size)
-    noise = mixed_noise(noise, common, prior.shared_noise)
+    noise = shown_noise(prior, clips, frames, seed, height=height, width=width)
     condition = prior.embed(samples.stills, samples.poses)
     return prior.decode(dpmpp_2m(prior, noise, condition, steps=SHOWN_STEPS, scale=SHOWN_SCALE)).cpu()
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -93,11 +94,8 @@ def _hooked(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> It
         if motion is not None:
             hosts, words = places(unet), None if motion.words_width is None else insertion.words
             for name, transformer in motion.transformers().items():
-                hook = _Followed(transformer, frames, words, insertion.checkpointing)
+                hook = _Followed(transformer, frames, words, insertion)
                 handles.append(hosts[name].register_forward_hook(hook))
-            if insertion.numbers is not None:
-                tables = (m for m in motion.modules() if isinstance(m, SinusoidalPositionalEmbedding))
-                handles += [table.register_forward_hook(_numbered(insertion.numbers)) for table in tables]
             if insertion.still is not None:
                 added = motion.still_features(insertion.still)
                 handles.append(unet.conv_in.register_forward_hook(lambda _, __, y: y + added.to(y.dtype)))
@@ -115,27 +113,42 @@ class _Followed:
     """After an image layer: the motion module, computed in its own precision."""
 
     def __init__(
-        self, transformer: nn.Module, frames: int, words: Tensor | None, checkpointing: bool
+        self, transformer: AnimateDiffTransformer3D, frames: int, words: Tensor | None, insertion: Insertion
     ) -> None:
-        self.transformer, self.frames, self.checkpointing = transformer, frames, checkpointing
+        self.transformer, self.frames, self.checkpointing = transformer, frames, insertion.checkpointing
         self.words = None if words is None else words.to(transformer.proj_out.weight.dtype)
+        self.attended = self.words if insertion.motion.attends_to_words else None
+        self.numbers = list(range(frames) if insertion.numbers is None else insertion.numbers)
 
     def __call__(
         self, _: nn.Module, __: tuple, output: Tensor | tuple[Tensor, ...]
     ) -> Tensor | tuple[Tensor, ...]:
         x = output[0] if isinstance(output, tuple) else output
         own = x.to(self.transformer.proj_out.weight.dtype)
-        call = lambda x: self.transformer(x, self.words, num_frames=self.frames)  # noqa: E731
         if self.checkpointing and torch.is_grad_enabled():
-            y = checkpoint(call, own, use_reentrant=False).to(x.dtype)
+            y = checkpoint(self.module, own, use_reentrant=False).to(x.dtype)
         else:
-            y = call(own).to(x.dtype)
+            y = self.module(own).to(x.dtype)
         return (y, *output[1:]) if isinstance(output, tuple) else y
 
+    def module(self, x: Tensor) -> Tensor:
+        """The motion module, told of its frames' numbers and, where it knows places, of what is where."""
+        tables = [m for m in self.transformer.modules() if isinstance(m, SinusoidalPositionalEmbedding)]
+        handles = [table.register_forward_hook(self._numbered) for table in tables]
+        if hasattr(self.transformer, "placed"):
+            sinusoids = tables[0].pe[0, self.numbers].to(self.words)
+            added = self.transformer.placed(self.words, sinusoids, *x.shape[-2:])
+            handles.append(
+                self.transformer.norm.register_forward_hook(lambda _, __, y: y + added.to(y.dtype))
+            )
+        try:
+            return self.transformer(x, self.attended, num_frames=self.frames)
+        finally:
+            for handle in handles:
+                handle.remove()
 
-def _numbered(numbers: Sequence[int]) -> Hook:
-    """Instead of the first positions: those of the frames."""
-    return lambda table, args, _: args[0] + table.pe[:, list(numbers)].to(args[0].dtype)
+    def _numbered(self, table: SinusoidalPositionalEmbedding, args: tuple, _: Tensor) -> Tensor:
+        return args[0] + table.pe[:, self.numbers].to(args[0].dtype)
 
 
 def norms_of_resnets(unet: UNet2DConditionModel) -> list[nn.GroupNorm]:

@@ -10,7 +10,7 @@
     sdxl      32, three levels      no                         each frame by itself
     lcm       none in the file      as its model               each frame by itself
 
-Modules that know places have a matrix beside their norm (norm.places), which no published file has.
+Modules that know places have four matrices more (placed.), which no published file has.
 Whether a second attention is over frames or to words its to_k tells: as wide as the block, or as the words.
 PIA's, which see a still, have a first convolution (conv_in) of 9 channels beside a layout's tensors.
 The original has the same table twice in each block, before either attention; diffusers has it once.
@@ -55,7 +55,7 @@ class Shape:
     """What a motion module's tensors tell of it.
 
     `entrance`: channels of the first convolution, if it sees a still; `words`: width of the tokens, if it reads words;
-    `places`: whether it is told where in the picture it stands.
+    `places`: width of the tokens that tell it what is where.
     """
 
     widths: tuple[int, ...]
@@ -66,7 +66,7 @@ class Shape:
     layout: Layout
     entrance: int | None = None
     words: int | None = None
-    places: bool = False
+    places: int | None = None
 
 
 def to_diffusers(tensors: Mapping[str, Tensor], name: str) -> Tensors:
@@ -148,6 +148,7 @@ def shape_from(tensors: Mapping[str, Tensor], name: str) -> Shape:
     mid = any(key.startswith("mid_block.") for key in tensors)
     second = tensors.get("down_blocks.0.motion_modules.0.transformer_blocks.0.attn2.to_k.weight")
     read = None if second is None or second.shape[1] == widths[0] else second.shape[1]
+    of_places = tensors.get("down_blocks.0.motion_modules.0.placed.words.weight")
     return Shape(
         widths=tuple(widths),
         layers=_count(tensors, r"down_blocks\.0\.motion_modules\.(\d+)\."),
@@ -157,7 +158,7 @@ def shape_from(tensors: Mapping[str, Tensor], name: str) -> Shape:
         layout=_layout(levels, None if table is None else table.shape[1], mid),
         entrance=tensors["conv_in.weight"].shape[1] if "conv_in.weight" in tensors else None,
         words=read,
-        places="down_blocks.0.motion_modules.0.norm.places" in tensors,
+        places=None if of_places is None else of_places.shape[1],
     )
 
 

@@ -10,9 +10,11 @@ files has: what a frame does then follows from the words and its number, not onl
 
     h  += A(LN(h) + p; words)
 
-Those that know places are told where in the picture they stand, which a sequence of frames at one place cannot see:
+Those that know places are told where in the picture they stand, and what the caption says of it at that moment. A
+sequence of frames at one place sees neither, and that something rises is a product of all three:
 
-    h   = W_in (GN(x) + P w(u, v))            u, v in [-1, 1] across and down;  w: both, and their first sinusoids
+    h   = W_in (GN(x) + U [(A w + a) * (B p + b) * (V g(u, v) + c)])    w: mean token of the caption;  u, v in [-1, 1]:
+                                                                        the place;  g: both, and their first sinusoids
 
 Those that see a still (PIA, Zhang et al. 2023, arXiv:2312.13964) add to the U-Net's first convolution of x_t:
 
@@ -58,6 +60,7 @@ SCHEDULES = {  # what motion modules were trained with, where it is not the imag
 
 OCTAVES = 3  # of the sinusoids of a place, the first with half a period across the picture
 PLACE_WAVES = 2 + 4 * OCTAVES
+RANK = 48  # terms in which words, numbers and places are multiplied
 
 
 class PerFrameNorm(nn.GroupNorm):
@@ -69,18 +72,34 @@ class PerFrameNorm(nn.GroupNorm):
         return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
 
 
-class PlacedNorm(PerFrameNorm):
-    """The same, with something added that tells where in the picture each feature stands; nothing at first."""
+class Placed(nn.Module):
+    """What words, a frame's number and a place in the picture say together: a sum of products, at first 0.
 
-    def __init__(self, norm: nn.GroupNorm) -> None:
-        super().__init__(norm.num_groups, norm.num_channels, eps=norm.eps, device="meta")
-        self.weight, self.bias = norm.weight, norm.bias
-        self.places = nn.Parameter(torch.zeros(norm.num_channels, PLACE_WAVES))
+    Args:
+        channels: Of the motion module that it is added to, and of the numbers' sinusoids.
+        words: Width of the caption's tokens.
+        rank: Terms of the sum.
+    """
 
-    def forward(self, x: Float[Tensor, "b c f h w"]) -> Float[Tensor, "b c f h w"]:
-        """The clip, normalised, and where its features are."""
-        added = torch.einsum("cw,wyx->cyx", self.places, place_waves(*x.shape[-2:]).to(self.places))
-        return super().forward(x) + added[:, None]
+    def __init__(self, channels: int, words: int, rank: int = RANK) -> None:
+        super().__init__()
+        self.words, self.numbers = nn.Linear(words, rank), nn.Linear(channels, rank)
+        self.places = nn.Linear(PLACE_WAVES, rank)
+        self.out = nn.Linear(rank, channels, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(
+        self, words: Float[Tensor, "n l d"], numbers: Float[Tensor, "f c"], height: int, width: int
+    ) -> Float[Tensor, "b c f h w"]:
+        """What is added to clips.
+
+        Args:
+            words: Tokens of the caption: a row a frame, clip by clip.
+            numbers: Sinusoids of the frames' numbers.
+        """
+        said = self.words(words.mean(1)).unflatten(0, (-1, len(numbers))) * self.numbers(numbers)
+        where = self.places(place_waves(height, width).to(said).movedim(0, -1))
+        return torch.einsum("bfk,hwk,ck->bcfhw", said, where, self.out.weight)
 
 
 @functools.lru_cache(maxsize=16)
@@ -174,13 +193,19 @@ class Motion(nn.Module):
     @property
     def words_width(self) -> int | None:
         """Width of the words' tokens that it reads; None where it reads none."""
-        found = (m for m in self.adapter.modules() if isinstance(m, WordsAttention))
-        return next((m.to_k.in_features for m in found), None)
+        of_places = (m.words.in_features for m in self.adapter.modules() if isinstance(m, Placed))
+        found = (m.to_k.in_features for m in self.adapter.modules() if isinstance(m, WordsAttention))
+        return next(found, next(of_places, None))
+
+    @property
+    def attends_to_words(self) -> bool:
+        """Whether the second attention is to words, not over frames again."""
+        return any(isinstance(m, WordsAttention) for m in self.adapter.modules())
 
     @property
     def knows_places(self) -> bool:
-        """Whether its modules are told where in the picture they stand."""
-        return any(isinstance(m, PlacedNorm) for m in self.adapter.modules())
+        """Whether its modules are told where in the picture they stand, and what words say of it."""
+        return any(isinstance(m, Placed) for m in self.adapter.modules())
 
     def sharing(self, shared_noise: float | int) -> "Motion":
         """The same modules for noise of which frames have this part in common.
@@ -265,7 +290,7 @@ def fresh(
         heads: Of attention.
         still: Whether they have an input for a still.
         words: Whether they read the caption, in place of the second attention over frames.
-        places: Whether they are told where in the picture they stand.
+        places: Whether they are told where in the picture they stand, and what words say of it.
         seed: Of the weights before the zero ones.
 
     Raises:
@@ -286,7 +311,7 @@ def fresh(
                 heads=heads,
                 entrance=2 * unet.config.in_channels + 1 if still else None,
                 words=unet.config.cross_attention_dim if words else None,
-                places=places,
+                places=unet.config.cross_attention_dim if places else None,
             ),  # fmt: skip
             name="the motion module in training",
         )
@@ -301,7 +326,7 @@ def fresh(
 
 def build_adapter(
     widths: Sequence[int], *, layers: int, positions: int, mid: bool, heads: int = 8, transformer_layers: int = 1,
-    entrance: int | None = None, words: int | None = None, places: bool = False,
+    entrance: int | None = None, words: int | None = None, places: int | None = None,
 ) -> MotionAdapter:  # fmt: skip
     """diffusers' container of motion modules; 32 groups as the original, or fewer where channels ask for it.
 
@@ -309,7 +334,7 @@ def build_adapter(
         entrance: Channels of the first convolution of modules that see a still: noise, affinity, still. Of its weights
             only those of affinity and still count: the noise's are the U-Net's own.
         words: Width of the tokens of words that the second attention reads; None: it is over frames again.
-        places: Whether they are told where in the picture they stand.
+        places: Width of the tokens of words that say what is where; None: modules know no places.
     """
     adapter = MotionAdapter(
         block_out_channels=tuple(widths), motion_layers_per_block=layers, motion_max_seq_length=positions,
@@ -320,8 +345,8 @@ def build_adapter(
     if words is not None:
         for block in (m for m in adapter.modules() if isinstance(m, BasicTransformerBlock)):
             block.attn2 = _to_words(block, words, heads)
-    if places:
-        _tell_places(adapter)
+    if places is not None:
+        _tell_places(adapter, places)
     return adapter
 
 
@@ -340,14 +365,21 @@ def taught_words(motion: Motion, width: int, *, seed: int = 0) -> None:
             nn.init.zeros_(block.attn2.to_out[0].bias)
 
 
-def taught_places(motion: Motion) -> None:
-    """Let trained modules know where in the picture they stand; at first they do as before."""
-    _tell_places(motion.adapter)
+def taught_places(motion: Motion, width: int, *, seed: int = 0) -> None:
+    """Let trained modules know where in the picture they stand, and what words say of it; at first they do as before.
+
+    Args:
+        width: Of the words' tokens.
+        seed: Of the weights before the zero ones.
+    """
+    with global_randomness():
+        reseed(seed, 0, "places")
+        _tell_places(motion.adapter, width)
 
 
-def _tell_places(adapter: MotionAdapter) -> None:
+def _tell_places(adapter: MotionAdapter, width: int) -> None:
     for transformer in (m for m in adapter.modules() if isinstance(m, AnimateDiffTransformer3D)):
-        transformer.norm = PlacedNorm(transformer.norm)
+        transformer.placed = Placed(transformer.in_channels, width)
 
 
 def _to_words(block: BasicTransformerBlock, width: int, heads: int) -> WordsAttention:

@@ -11,6 +11,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor
@@ -33,7 +34,7 @@ from suite.toyworld.pool import Pool
 from suite.types import Frames
 from video.motion.modules import mixed_noise
 from video.motion.sources import ClipData
-from video.motion_prior import MotionPrior, unet_of
+from video.motion_prior import ClipLatents, MotionPrior, unet_of
 
 SMALL = 32  # latents of fewer pixels a side: written-out attention beats the fused kernel's backward on a CPU
 SHOWN, SHOWN_STEPS = 2, 12  # clips in a preview, and how many steps they are sampled in
@@ -224,9 +225,7 @@ class TrainOnClips(TrainDenoiser):
         batch = self.clips.batch(SHOWN, self.seed, CODEC_BATCH)
         texts, video = [label.caption for label in batch.labels], self.video(self.training.average)
         with torch.no_grad():
-            noise = video.starting_noise(SHOWN, self.frames, generator(self.seed, 0, "preview"))
-            common = video.starting_noise(SHOWN, 1, generator(self.seed, 0, "common"))
-            noise = mixed_noise(noise, common, video.shared_noise)
+            noise = shown_noise(video, SHOWN, self.frames, self.seed)
             clips = torch.from_numpy(batch.frames).movedim(-1, 2).to(self.prior.device)
             condition = self.shown_condition(video, texts, self.seen(clips))
             made = dpmpp_2m(video, noise, condition, steps=SHOWN_STEPS, scale=4.0)
@@ -247,6 +246,13 @@ class TrainOnClips(TrainDenoiser):
         noise, condition = self.prepare(clips, texts, draws)
         models = {"loss_with": self.video(self.training.average), "loss_without": self.baseline()}
         return {name: float(self.part_loss(video, noise, condition)) for name, video in models.items()}
+
+
+def shown_noise(video: Any, count: int, frames: int, seed: int, **size: int) -> ClipLatents:
+    """The noise that a preview's clips begin as; `size` is that of `starting_noise`."""
+    own = video.starting_noise(count, frames, generator(seed, 0, "preview"), **size)
+    common = video.starting_noise(count, 1, generator(seed, 0, "common"), **size)
+    return mixed_noise(own, common, video.shared_noise)
 
 
 def clip_noise(

@@ -10,11 +10,12 @@ PREFIX = "{}.motion_modules.{}.temporal_transformer"
 
 def random_original(
     widths=(16, 32, 32, 32), *, layers: int = 2, positions: int = 32, mid: bool = False, words: int | None = None,
-    places: bool = False, seed: int = 0,
+    places: int | None = None, seed: int = 0,
 ) -> dict[str, Tensor]:  # fmt: skip
     """All tensors of a motion module in the original's names; the second attention is to words of that width.
 
-    With `places` there is the matrix that tells modules where in the picture they stand, which originals have not.
+    With `places`, a width of words, there are the four matrices that tell modules where they stand, which originals
+    have not.
     """
     draws, tensors = torch.Generator().manual_seed(seed), {}
     down = [(f"down_blocks.{i}", j, c) for i, c in enumerate(widths) for j in range(layers)]
@@ -25,8 +26,11 @@ def random_original(
             value = torch.randn(shape, generator=draws) / math.sqrt(shape[-1])
             offset = 1.0 if "norm" in name and name.endswith("weight") else 0.0
             tensors[f"{PREFIX.format(block, j)}.{name}"] = value * 0.5 + offset
-        if places:
-            tensors[f"{PREFIX.format(block, j)}.norm.places"] = torch.randn(c, 14, generator=draws)
+        for part, shape in () if places is None else (
+            ("words.weight", (48, places)), ("words.bias", (48,)), ("numbers.weight", (48, c)), ("numbers.bias", (48,)),
+            ("places.weight", (48, 14)), ("places.bias", (48,)), ("out.weight", (c, 48)),
+        ):  # fmt: skip
+            tensors[f"{PREFIX.format(block, j)}.placed.{part}"] = torch.randn(shape, generator=draws) / 3
         for attention in (0, 1):
             key = (
                 f"{PREFIX.format(block, j)}.transformer_blocks.0.attention_blocks.{attention}.pos_encoder.pe"
@@ -71,8 +75,12 @@ def slow_module(
     groups: int,
     heads: int = 8,
     words: Tensor | None = None,
+    said: Tensor | None = None,
 ) -> Tensor:
-    """One module on a clip `f c h w`, a frame, place and head at a time, in float64; `words`: tokens `l d`."""
+    """One module on a clip `f c h w`, a frame, place and head at a time, in float64; `words`: tokens `l d`.
+
+    `said` are those of modules that know places.
+    """
     w = {key[len(prefix) + 1 :]: v.double() for key, v in tensors.items() if key.startswith(prefix + ".")}
     x = x.double()
     f, c, height, width = x.shape
@@ -80,8 +88,15 @@ def slow_module(
     out, block = x.clone(), "transformer_blocks.0"
     for row in range(height):
         for column in range(width):
-            if "norm.places" in w:
-                normed[:, :, row, column] += w["norm.places"] @ place(row, column, height, width)
+            for k in range(f if said is not None else 0):
+                of_words = w["placed.words.weight"] @ said.double().mean(0) + w["placed.words.bias"]
+                of_number = (
+                    w["placed.numbers.weight"] @ sinusoids(f, c)[0, k].double() + w["placed.numbers.bias"]
+                )
+                of_place = (
+                    w["placed.places.weight"] @ place(row, column, height, width) + w["placed.places.bias"]
+                )
+                normed[k, :, row, column] += w["placed.out.weight"] @ (of_words * of_number * of_place)
             h = normed[:, :, row, column] @ w["proj_in.weight"].T + w["proj_in.bias"]
             for a in (0, 1):
                 name = f"{block}.attention_blocks.{a}"

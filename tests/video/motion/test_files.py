@@ -15,7 +15,7 @@ from video.motion.modules import Motion
 LAYOUTS = {
     "v1": dict(positions=24), "v2": dict(mid=True), "v3": dict(), "sdxl": dict(widths=(16, 32, 32)),
     "words": dict(words=24),
-    "places": dict(places=True),
+    "places": dict(places=24),
 }  # fmt: skip
 TABLE = "pos_encoder.pe"
 

@@ -94,22 +94,58 @@ def test_trained_modules_that_are_to_read_words_begin_without_their_second_atten
     torch.testing.assert_close(fast.double(), slow, atol=1e-5, rtol=1e-5)
 
 
-def test_modules_that_know_places_equal_the_slow_arithmetic(tmp_path):
-    """Coordinates and their sinusoids are added after the norm; taught anew, trained modules do as before."""
-    options, path = dict(widths=(16, 32), layers=1), tmp_path / "mm.safetensors"
-    for name, told in (("up_blocks.0.motion_modules.1", True), ("down_blocks.1.motion_modules.0", False)):
-        tensors = random_original(**options, places=told)
-        block, _, index = name.rpartition(".motion_modules.")
-        save_file(tensors, path)
-        motion = load_motion(str(path))
-        assert motion.knows_places == told
-        if not told:
-            taught_places(motion)
-        x = 3 * draw(5, 32, 2, 3)
-        slow = slow_module(tensors, PREFIX.format(block, index), x, groups=16)
-        with torch.no_grad():
-            fast = motion.transformers()[name](x, num_frames=5)
-        torch.testing.assert_close(fast.double(), slow, atol=1e-5, rtol=1e-5)
+def test_modules_that_know_places_equal_the_slow_arithmetic(tiny_prior, tmp_path):
+    """What words, number and place say together is added after the norm; also beside a second attention to words."""
+    unet, words, x = tiny_prior("sd15").unet, draw(2, 7, 32, name="words"), 3 * draw(2, 3, 16, 2, 3)
+    for attended in (None, 32):
+        tensors = random_original(places=32, words=attended)
+        save_file(tensors, tmp_path / "mm.safetensors")
+        motion = load_motion(str(tmp_path / "mm.safetensors"))
+        assert motion.knows_places and motion.words_width == 32 and motion.attends_to_words == bool(attended)
+        insertion = Insertion(motion, words=words.repeat_interleave(3, 0))
+        host = places(unet)["up_blocks.3.motion_modules.2"]
+        with inserted(unet, insertion, 3), torch.no_grad():
+            (hook,) = (h for h in host._forward_hooks.values() if hasattr(h, "module"))
+            fast = hook.module(x.flatten(0, 1)).unflatten(0, (2, 3))
+        for clip, said, found in zip(x, words, fast):
+            slow = slow_module(
+                tensors,
+                PREFIX.format("up_blocks.3", 2),
+                clip,
+                groups=16,
+                said=said,
+                words=said if attended else None,
+            )
+            torch.testing.assert_close(found.double(), slow, atol=2e-5, rtol=1e-5)
+
+
+def test_modules_that_are_to_know_places_do_as_before(tiny_prior, tmp_path):
+    """Until they learn it; then words, number and place count, and recomputing layers changes nothing."""
+    image, x, t = tiny_prior("sd15"), draw(1, 3, 4, 8, 8), torch.tensor([0.6])
+    save_file(random_original(mid=True), tmp_path / "mm.safetensors")
+    motion = load_motion(str(tmp_path / "mm.safetensors"))
+    video, found = MotionPrior(image, motion), []
+    red, blue = (video.embed([words]) for words in ("a red car", "a blue car"))
+    before = video.predict(x, t, red).raw
+    taught_places(motion, 32)
+    torch.testing.assert_close(video.predict(x, t, red).raw, before)
+    outs = [m.placed.out.weight for m in motion.transformers().values()]
+    for out in outs:
+        nn.init.normal_(out, std=0.3, generator=generator(0, 0, "out"))
+        out.requires_grad_(True)
+    assert (video.predict(x, t, red).raw - before).abs().max() > 1e-3
+    deaf = copy.deepcopy(image)
+    heard = deaf.network
+    deaf.network = lambda x, t, condition: heard(x, t, red.repeat(len(x)))
+    said = [MotionPrior(deaf, motion).predict(x, t, words).raw for words in (red, blue)]
+    assert (said[0] - said[1]).abs().max() > 1e-4
+    for checkpointing in (False, True):
+        loss = MotionPrior(image, motion, checkpointing=checkpointing).predict(
+            x, t, red, grad=True, numbers=[0, 4, 9]
+        ).raw.square().sum()  # fmt: skip
+        found.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, outs)]))
+    torch.testing.assert_close(found[0], found[1])
+    assert found[0].abs().max() > 0
 
 
 def test_some_frames_of_a_clip_keep_their_numbers(tiny_prior, tmp_path):
