@@ -13,8 +13,8 @@ files has: what a frame does then follows from the words and its number, not onl
 Those that know places are told where in the picture they stand, and what the caption says of it at that moment. A
 sequence of frames at one place sees neither, and that something rises is a product of all three:
 
-    h   = W_in (GN(x) + U [(A w + a) * (B p + b) * (V g(u, v) + c)])    w: mean token of the caption;  u, v in [-1, 1]:
-                                                                        the place;  g: both, and their first sinusoids
+    h   = W_in (GN(x) + 8 U [(A w + a) * (B p + b) * (V g + c)])    w: mean token of the caption, standardized
+                                                                    g: u, v in [-1, 1] of a place, their first sinusoids
 
 Those that see a still (PIA, Zhang et al. 2023, arXiv:2312.13964) add to the U-Net's first convolution of x_t:
 
@@ -61,6 +61,7 @@ SCHEDULES = {  # what motion modules were trained with, where it is not the imag
 OCTAVES = 3  # of the sinusoids of a place, the first with half a period across the picture
 PLACE_WAVES = 2 + 4 * OCTAVES
 RANK = 48  # terms in which words, numbers and places are multiplied
+GAIN = 8.0  # so that their sum reaches the size of a module's features within some hundred steps of training
 
 
 class PerFrameNorm(nn.GroupNorm):
@@ -86,6 +87,8 @@ class Placed(nn.Module):
         self.words, self.numbers = nn.Linear(words, rank), nn.Linear(channels, rank)
         self.places = nn.Linear(PLACE_WAVES, rank)
         self.out = nn.Linear(rank, channels, bias=False)
+        for factor in (self.words, self.numbers, self.places):
+            nn.init.normal_(factor.weight, std=factor.in_features**-0.5)
         nn.init.zeros_(self.out.weight)
 
     def forward(
@@ -97,7 +100,8 @@ class Placed(nn.Module):
             words: Tokens of the caption: a row a frame, clip by clip.
             numbers: Sinusoids of the frames' numbers.
         """
-        said = self.words(words.mean(1)).unflatten(0, (-1, len(numbers))) * self.numbers(numbers)
+        mean = F.layer_norm(words.mean(1), words.shape[-1:])
+        said = GAIN * self.words(mean).unflatten(0, (-1, len(numbers))) * self.numbers(numbers)
         where = self.places(place_waves(height, width).to(said).movedim(0, -1))
         return torch.einsum("bfk,hwk,ck->bcfhw", said, where, self.out.weight)
 

@@ -30,7 +30,7 @@ def random_original(
             ("words.weight", (48, places)), ("words.bias", (48,)), ("numbers.weight", (48, c)), ("numbers.bias", (48,)),
             ("places.weight", (48, 14)), ("places.bias", (48,)), ("out.weight", (c, 48)),
         ):  # fmt: skip
-            tensors[f"{PREFIX.format(block, j)}.placed.{part}"] = torch.randn(shape, generator=draws) / 3
+            tensors[f"{PREFIX.format(block, j)}.placed.{part}"] = torch.randn(shape, generator=draws) / 8
         for attention in (0, 1):
             key = (
                 f"{PREFIX.format(block, j)}.transformer_blocks.0.attention_blocks.{attention}.pos_encoder.pe"
@@ -89,7 +89,9 @@ def slow_module(
     for row in range(height):
         for column in range(width):
             for k in range(f if said is not None else 0):
-                of_words = w["placed.words.weight"] @ said.double().mean(0) + w["placed.words.bias"]
+                mean = said.double().mean(0)
+                mean = (mean - mean.mean()) / (mean.var(unbiased=False) + 1e-5).sqrt()
+                of_words = 8 * (w["placed.words.weight"] @ mean + w["placed.words.bias"])
                 of_number = (
                     w["placed.numbers.weight"] @ sinusoids(f, c)[0, k].double() + w["placed.numbers.bias"]
                 )
