@@ -10,6 +10,7 @@ from suite.metrics.videos import (
     frame_psnr,
     frame_ssim,
     judge_features,
+    largest_jump,
     smoothness_errors,
     subject_consistency,
     warping_error,
@@ -59,6 +60,7 @@ class VideoMeasures:
             found |= {
                 "flicker": float(values["flicker"].mean()),
                 "temporal_flickering": 1 - float(values["flicker"].mean()),
+                "largest_jump": largest_jump(values["flicker"]),
                 "warping_error": float(values["warping_error"].mean()),
                 "motion_strength_pixels": float(values["strength"].mean()),
                 "dynamic_degree": dynamic_degree(values["strength"], height, width),

@@ -3,6 +3,7 @@ throughout: squares of bytes overflow, by which some published PSNRs are several
 
     psnr, ssim              of each frame against a reference's                                      (metrics.images)
     flicker                 mean |x_t+1 - x_t|;   VBench's temporal_flickering = 1 - flicker, meant for still scenes
+    largest jump            max over mean of |x_t+1 - x_t|: 1 where all changes are alike, large where there is a seam
     warping error           mean over visible pixels of (x_t - W(x_t+1, flow_t))^2                   (Lai et al. 2018)
     motion smoothness       1 - mean |x_t - interpolated(x_t-1, x_t+1)| over odd t
     dynamic degree          1 if enough pairs have flow longer than 6 (shorter side / 256) pixels, else 0
@@ -60,6 +61,11 @@ def temporal_flickering(frames: Images) -> float:
         ValueError: Fewer than two frames.
     """
     return 1 - float(flicker(_moving(frames, 2)).mean())
+
+
+def largest_jump(changes: Float[Tensor, " n"]) -> float:
+    """The largest of a video's changes from frame to frame (`flicker`), relative to their mean; 1 for a still."""
+    return float(changes.max() / changes.mean()) if float(changes.max()) > 0 else 1.0
 
 
 def warping_error(

@@ -8,6 +8,7 @@ import torch
 from suite.metrics.videos import (
     dynamic_degree,
     flicker,
+    largest_jump,
     frame_psnr,
     frame_ssim,
     halfway_by_flow,
@@ -54,6 +55,12 @@ def test_flicker_by_hand():
     torch.testing.assert_close(flicker(greys(0, 0.1, 0.4)), torch.tensor([0.1, 0.3]))
     assert temporal_flickering(greys(0, 0.1, 0.4)) == pytest.approx(0.8)
     assert temporal_flickering(greys(0.5, 0.5)) == 1
+
+
+def test_the_largest_jump_by_hand():
+    """Changes of 0.1, 0.1 and 0.4, whose mean is 0.2: the largest is twice that; a still has none."""
+    assert largest_jump(flicker(greys(0, 0.1, 0.2, 0.6))) == pytest.approx(2)
+    assert largest_jump(flicker(greys(0.5, 0.5, 0.5))) == 1
 
 
 def test_warping_error_of_stills_and_of_true_flow(clip):
