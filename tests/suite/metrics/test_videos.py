@@ -8,11 +8,11 @@ import torch
 from suite.metrics.videos import (
     dynamic_degree,
     flicker,
-    largest_jump,
     frame_psnr,
     frame_ssim,
     halfway_by_flow,
     judge_features,
+    largest_jump,
     motion_smoothness,
     pose_error,
     subject_consistency,
