@@ -41,6 +41,7 @@ class TrainMotion(TrainOnClips):
             moment; those of `init` learn it anew.
         shared_noise: The part of the noise's variance that all frames of a clip have in common (PYoCo's mixed noise);
             null is that of `init`, or none.
+        half: Write the modules in half precision.
         steps: Number of steps.
         seed: Of weights, clips and noise.
     """
@@ -60,6 +61,7 @@ class TrainMotion(TrainOnClips):
         words: bool = False,
         places: bool = False,
         shared_noise: float | None = None,
+        half: bool = False,
         steps: int = 20_000,
         seed: int = 0,
     ) -> None:
@@ -87,7 +89,7 @@ class TrainMotion(TrainOnClips):
             motion = motion.sharing(shared_noise)
         if still > 0 and not motion.sees_stills:
             raise UserError(f"{motion.name} has no input for a still: type still=0, or begin without init=.")
-        self.still = float(still)
+        self.still, self.half = float(still), half
         motion.check_frames(clips.frames)
         self.adapters = [load_lora(domain_adapter)] if domain_adapter else []
         super().__init__(prior=prior, learning=motion, clips=clips, recipe=recipe, steps=steps, seed=seed)
@@ -126,7 +128,7 @@ class TrainMotion(TrainOnClips):
     def finish(self, run: Run) -> dict[str, float]:
         """motion.safetensors in the original's names; motion/ for diffusers, which cannot tell of words or noise."""
         path = run.path("motion.safetensors")
-        save(self.training.average, path)
+        save(self.training.average, path, half=self.half)
         if not self.training.average.is_own:
-            save(self.training.average, run.path("motion", "config.json").parent)
+            save(self.training.average, run.path("motion", "config.json").parent, half=self.half)
         return self.measured() | {"motion_megabytes": Path(path).stat().st_size / 1e6}

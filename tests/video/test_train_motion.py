@@ -154,6 +154,13 @@ def test_motion_modules_are_trained_resumed_and_saved(command, tiny_folder, tiny
         MotionPrior(image, m).predict(x, t, image.embed(["a red car"])).raw for m in (motion, None)
     )
     assert (trained - plain).abs().max() > 1e-4
+    run = command(f"{line} words=true places=true half=true out=told").directory
+    told = load(str(run / "motion.safetensors"))
+    assert told.attends_to_words and told.knows_places and not (run / "motion").exists()
+    halves = [
+        value.dtype for key, value in load_file(run / "motion.safetensors").items() if not key.endswith(".pe")
+    ]
+    assert set(halves) == {torch.float16}
 
 
 def test_a_domain_adapter_is_trained_resumed_and_saved(command, tiny_folder, tiny_prior, videos, monkeypatch):
