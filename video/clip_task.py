@@ -31,6 +31,8 @@ class ClipTask(Task, ABC):
         sampler: dpmpp_2m, ddim, euler or heun.
         windows: How context windows lie on clips of more frames than one has; null lays none.
         frame_seeds: Draw each frame's noise from (seed, its number), so that clips of other lengths begin alike.
+        shared_noise: The part of the noise's variance that all frames begin with in common, from 0 to below 1; null is
+            what suits the motion modules. More makes calmer clips.
         seed: Of the noise.
 
     Attributes:
@@ -52,12 +54,13 @@ class ClipTask(Task, ABC):
     sampler: str = "dpmpp_2m"
     windows: Windows | None = None
     frame_seeds: bool = True
+    shared_noise: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         self.generation = Generation(
             self.prior, self.motion, loras=self.loras, windows=self.windows, sampler=self.sampler, steps=self.steps,
-            scale=self.scale, frame_seeds=self.frame_seeds, seed=self.seed,
+            scale=self.scale, frame_seeds=self.frame_seeds, shared_noise=self.shared_noise, seed=self.seed,
         )  # fmt: skip
 
     def prepare(self, frames: int) -> None:

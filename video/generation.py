@@ -23,7 +23,7 @@ class Generation(Sampling):
         prior: The image prior.
         motion: Motion modules for it; None makes every frame by itself.
         loras: File -> strength: domain adapters and MotionLoRAs, mixed.
-        windows, sampler, steps, scale, frame_seeds, seed: See `Sampling`.
+        windows, sampler, steps, scale, frame_seeds, shared_noise, seed: See `Sampling`.
 
     Raises:
         UserError: An option is not possible, or modules or LoRAs belong to another prior.
@@ -40,12 +40,13 @@ class Generation(Sampling):
         steps: int = 25,
         scale: float = 4.0,
         frame_seeds: bool = True,
+        shared_noise: float | None = None,
         seed: int = 0,
     ) -> None:
         mixed = [(load_lora(path), weight) for path, weight in (loras or {}).items()]
         super().__init__(
             MotionPrior(prior, motion, loras=mixed), windows=windows, sampler=sampler, steps=steps, scale=scale,
-            frame_seeds=frame_seeds, seed=seed,
+            frame_seeds=frame_seeds, shared_noise=shared_noise, seed=seed,
         )  # fmt: skip
 
     def check_words(self, travel: Travel) -> None:

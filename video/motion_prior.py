@@ -96,6 +96,11 @@ class MotionPrior(nn.Module):
         """The part of the noise's variance that all frames of a clip have in common."""
         return 0.0 if self.motion is None else self.motion.shared_noise
 
+    @property
+    def sampled_noise(self) -> float:
+        """The same of the noise that sampling begins with."""
+        return 0.0 if self.motion is None else self.motion.sampled_noise
+
     def starting_noise(
         self, count: int, frames: int, generator: torch.Generator, *, height: int | None = None,
         width: int | None = None,

@@ -21,7 +21,7 @@ from suite.rng import generator
 from suite.run import Run, machine_memory_mb
 from suite.types import Times
 from video.framing import check_size
-from video.motion.modules import mixed_noise
+from video.motion.modules import check_share, mixed_noise
 from video.motion_prior import ClipLatents
 from video.windows import Windowed, Windows
 
@@ -44,6 +44,8 @@ class Sampling:
         scale: Classifier-free guidance scale.
         frame_seeds: Draw each frame's noise from (seed, its number), so that clips of other lengths begin alike;
             otherwise that of the clip at once.
+        shared_noise: The part of the noise's variance that all frames begin with in common; None is what suits the
+            motion modules.
         seed: Of the noise.
 
     Raises:
@@ -59,14 +61,18 @@ class Sampling:
         steps: int = 25,
         scale: float = 4.0,
         frame_seeds: bool = True,
+        shared_noise: float | None = None,
         seed: int = 0,
     ) -> None:
+        if shared_noise is not None:
+            check_share(shared_noise)
         if steps < 1:
             raise UserError(f"steps must be at least 1, got {steps}.")
         if sampler not in SAMPLERS:
             raise UserError(f"sampler={sampler!r} is not one of: {', '.join(SAMPLERS)}.")
         self.video, self.windows, self.frame_seeds, self.seed = video, windows, frame_seeds, seed
         self.sampler, self.steps, self.scale = SAMPLERS[sampler], steps, scale
+        self.shared_noise = video.sampled_noise if shared_noise is None else shared_noise
 
     def check(
         self, frames: int, fps: float | int, height: int | None = None, width: int | None = None
@@ -101,7 +107,7 @@ class Sampling:
         else:
             own = self.video.starting_noise(1, frames, generator(seed, 0, "clip"), **size)
         common = self.video.starting_noise(1, 1, generator(seed, 0, "common"), **size)
-        return mixed_noise(own, common, self.video.shared_noise)
+        return mixed_noise(own, common, self.shared_noise)
 
     @torch.no_grad()
     def encode(self, frames: Float[Tensor, "f 3 h w"]) -> ClipLatents:

@@ -41,6 +41,7 @@ class TrainMotion(TrainOnClips):
             moment; those of `init` learn it anew.
         shared_noise: The part of the noise's variance that all frames of a clip have in common (PYoCo's mixed noise);
             null is that of `init`, or none.
+        sampled_noise: The same of the noise that sampling begins with; null is as trained. More makes calmer clips.
         half: Write the modules in half precision.
         steps: Number of steps.
         seed: Of weights, clips and noise.
@@ -61,6 +62,7 @@ class TrainMotion(TrainOnClips):
         words: bool = False,
         places: bool = False,
         shared_noise: float | None = None,
+        sampled_noise: float | None = None,
         half: bool = False,
         steps: int = 20_000,
         seed: int = 0,
@@ -85,8 +87,10 @@ class TrainMotion(TrainOnClips):
                 places=places,
                 seed=seed,
             )
-        if shared_noise is not None:
-            motion = motion.sharing(shared_noise)
+        if shared_noise is not None or sampled_noise is not None:
+            motion = motion.sharing(
+                motion.shared_noise if shared_noise is None else shared_noise, sampled_noise
+            )
         if still > 0 and not motion.sees_stills:
             raise UserError(f"{motion.name} has no input for a still: type still=0, or begin without init=.")
         self.still, self.half = float(still), half

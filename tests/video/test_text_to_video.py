@@ -65,11 +65,16 @@ def test_fresh_modules_make_the_pictures_of_the_image_prior(image, motion, windo
 def test_frames_may_share_a_part_of_their_noise(image, motion):
     """Standard normal in each frame, correlated by that part between frames; clips of other lengths begin alike."""
     shared = Motion(motion.adapter, shared_noise=0.4)
-    for frame_seeds in (True, False):
-        noise = Generation(image, shared, frame_seeds=frame_seeds).noise(8, 256, 256)
+    calmer = Motion(motion.adapter, shared_noise=0.4, sampled_noise=0.8)
+    for modules, options, part in (
+        (shared, {}, 0.4), (shared, {"frame_seeds": False}, 0.4), (shared, {"shared_noise": 0.7}, 0.7), (calmer, {}, 0.8),
+    ):  # fmt: skip
+        noise = Generation(image, modules, **options).noise(8, 256, 256)
         cov = torch.cov(noise[0].flatten(1))
         torch.testing.assert_close(cov.diagonal(), torch.ones(8), atol=0.1, rtol=0)
-        torch.testing.assert_close(cov - cov.diag().diag(), 0.4 * (1 - torch.eye(8)), atol=0.1, rtol=0)
+        torch.testing.assert_close(cov - cov.diag().diag(), part * (1 - torch.eye(8)), atol=0.1, rtol=0)
+    with pytest.raises(UserError, match="shared_noise is a part of the noise"):
+        Generation(image, shared, shared_noise=1.0)
     make = Generation(image, shared)
     torch.testing.assert_close(make.noise(5)[:, :3], make.noise(3))
 

@@ -81,6 +81,7 @@ def load(path: str, *, across_frames: bool | None = None, noise: str = "prior", 
     normal = as_trained if across_frames is None else across_frames
     motion = Motion(
         adapter, across_frames=normal, noise=noise, shared_noise=float(metadata.get("shared_noise", 0)),
+        sampled_noise=float(metadata["sampled_noise"]) if "sampled_noise" in metadata else None,
         name=str(place),
     )  # fmt: skip
     return motion.requires_grad_(False).eval()
@@ -109,11 +110,13 @@ def save(motion: Motion, path: str | Path, *, half: bool = False) -> None:
         if half:
             _write(path / "diffusion_pytorch_model.safetensors", tensors, {"format": "pt"})
         return
-    if path.suffix == ".ckpt" and motion.shared_noise:
+    if path.suffix == ".ckpt" and max(motion.shared_noise, motion.sampled_noise) > 0:
         raise UserError(f"{motion.name} shares noise, which a .ckpt cannot tell: save a .safetensors file.")
     said = {"heads": str(motion.adapter.config.motion_num_attention_heads)}
     if motion.shared_noise:
         said["shared_noise"] = f"{motion.shared_noise:g}"
+    if motion.sampled_noise != motion.shared_noise:
+        said["sampled_noise"] = f"{motion.sampled_noise:g}"
     _write(path, to_original(tensors), said)
 
 

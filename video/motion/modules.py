@@ -153,6 +153,8 @@ class Motion(nn.Module):
             "animatediff_xl" are of the published ones, on purpose not Stable Diffusion's.
         shared_noise: The part of the noise's variance that all frames of a clip have in common, as it was trained; 0
             in the published ones. See `mixed_noise`.
+        sampled_noise: That of the noise that sampling begins with; None is the same. With more, frames are taken to
+            differ by noise where they hardly do, and what flickers is smoothed.
         name: Where it came from, for messages.
 
     Raises:
@@ -166,18 +168,21 @@ class Motion(nn.Module):
         across_frames: bool = False,
         noise: str = "prior",
         shared_noise: float | int = 0.0,
+        sampled_noise: float | int | None = None,
         name: str = "this motion module",
     ) -> None:
         super().__init__()
         if noise not in ("prior", *SCHEDULES):
             raise UserError(f"noise={noise!r} is not one of: prior, {', '.join(SCHEDULES)}.")
-        if not 0 <= shared_noise < 1:
-            raise UserError(f"shared_noise is a part of the noise, from 0 to below 1, got {shared_noise:g}.")
+        sampled_noise = shared_noise if sampled_noise is None else sampled_noise
+        check_share(shared_noise)
+        check_share(sampled_noise, "sampled_noise")
         for module in adapter.modules():
             if isinstance(module, AnimateDiffTransformer3D):
                 module.norm = _per_frame(module.norm)
         self.adapter, self.across_frames = adapter, across_frames
-        self.noise, self.shared_noise, self.name = noise, float(shared_noise), name
+        self.noise, self.name = noise, name
+        self.shared_noise, self.sampled_noise = float(shared_noise), float(sampled_noise)
 
     @property
     def positions(self) -> int:
@@ -211,21 +216,25 @@ class Motion(nn.Module):
         """Whether its modules are told where in the picture they stand, and what words say of it."""
         return any(isinstance(m, Placed) for m in self.adapter.modules())
 
-    def sharing(self, shared_noise: float | int) -> "Motion":
-        """The same modules for noise of which frames have this part in common.
+    def sharing(self, shared_noise: float | int, sampled_noise: float | int | None = None) -> "Motion":
+        """The same modules for noise of which frames have this part in common; `sampled_noise`: while sampling.
 
         Raises:
             UserError: It is no such part.
         """
         return Motion(
             self.adapter, across_frames=self.across_frames, noise=self.noise, shared_noise=shared_noise,
-            name=self.name,
+            sampled_noise=sampled_noise, name=self.name,
         )  # fmt: skip
 
     @property
     def is_own(self) -> bool:
         """Whether it has what no published one has: diffusers' folders cannot tell of it."""
-        return self.words_width is not None or self.knows_places or self.shared_noise > 0
+        return (
+            self.words_width is not None
+            or self.knows_places
+            or max(self.shared_noise, self.sampled_noise) > 0
+        )
 
     def still_features(self, still: Float[Tensor, "n k y x"]) -> Float[Tensor, "n w y x"]:
         """What a still and its affinity (the first channel) add to the U-Net's first features."""
@@ -388,6 +397,14 @@ def _tell_places(adapter: MotionAdapter, width: int) -> None:
 
 def _to_words(block: BasicTransformerBlock, width: int, heads: int) -> WordsAttention:
     return WordsAttention(block.dim, width, heads=heads, dim_head=block.dim // heads, bias=False)
+
+
+def check_share(share: float | int, name: str = "shared_noise") -> None:
+    """Raises:
+    UserError: It is no part of the noise that frames could have in common.
+    """
+    if not 0 <= share < 1:
+        raise UserError(f"{name} is a part of the noise, from 0 to below 1, got {share:g}.")
 
 
 def check_heads(widths: Sequence[int], heads: int) -> None:

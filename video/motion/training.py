@@ -252,7 +252,7 @@ def shown_noise(video: Any, count: int, frames: int, seed: int, **size: int) -> 
     """The noise that a preview's clips begin as; `size` is that of `starting_noise`."""
     own = video.starting_noise(count, frames, generator(seed, 0, "preview"), **size)
     common = video.starting_noise(count, 1, generator(seed, 0, "common"), **size)
-    return mixed_noise(own, common, video.shared_noise)
+    return mixed_noise(own, common, video.sampled_noise)
 
 
 def clip_noise(

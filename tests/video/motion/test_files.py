@@ -72,7 +72,8 @@ def test_shared_noise_is_kept_or_refused(tmp_path):
     assert motion.shared_noise == 0
     shared = Motion(motion.adapter, shared_noise=0.25, name="these modules")
     save(shared, tmp_path / "again.safetensors")
-    assert load(str(tmp_path / "again.safetensors")).shared_noise == 0.25
+    again = load(str(tmp_path / "again.safetensors"))
+    assert again.shared_noise == again.sampled_noise == 0.25
     with pytest.raises(UserError, match="these modules shares noise, which a .ckpt cannot tell"):
         save(shared, tmp_path / "again.ckpt")
     for own in (shared, motion):
@@ -80,6 +81,9 @@ def test_shared_noise_is_kept_or_refused(tmp_path):
             UserError, match="reads words, knows places or shares noise, which diffusers' do not"
         ):
             save(own, tmp_path / "folder")
+    save(motion.sharing(0.25, 0.75), tmp_path / "again.safetensors")
+    again = load(str(tmp_path / "again.safetensors"))
+    assert (again.shared_noise, again.sampled_noise) == (0.25, 0.75)
     with pytest.raises(UserError, match="shared_noise is a part of the noise, from 0 to below 1, got 1"):
         Motion(motion.adapter, shared_noise=1)
 
