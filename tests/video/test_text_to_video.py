@@ -67,7 +67,8 @@ def test_frames_may_share_a_part_of_their_noise(image, motion):
     shared = Motion(motion.adapter, shared_noise=0.4)
     calmer = Motion(motion.adapter, shared_noise=0.4, sampled_noise=0.8)
     for modules, options, part in (
-        (shared, {}, 0.4), (shared, {"frame_seeds": False}, 0.4), (shared, {"shared_noise": 0.7}, 0.7), (calmer, {}, 0.8),
+        (shared, {}, 0.4), (shared, {"frame_seeds": False}, 0.4), (shared, {"shared_noise": 0.7}, 0.7),
+        (calmer, {}, 0.8),
     ):  # fmt: skip
         noise = Generation(image, modules, **options).noise(8, 256, 256)
         cov = torch.cov(noise[0].flatten(1))
