@@ -25,7 +25,7 @@ from video.skeleton_warp import bones_of, distances, extent, pixels_of
 
 log = logging.getLogger(__name__)
 GROUNDS = ("auto", "keep", "make")
-REACH = 0.2  # of the body's extent
+REACH = 0.17  # of the body's extent
 MARGIN = 0.05  # about an object whose pose is not known, of the picture
 
 
