@@ -117,8 +117,8 @@ class AnimateCharacter(Task):
         size = self.still.shape[-2:]
         condition = video.embed(self.still, self.pictures[None])
         grid, noise = make.grid(), make.noise(count, *size)
-        near = self.near_person() if is_kept(self.ground, shipped=self.animator == "pocket") else None
-        known = None if near is None else kept_ground(make, self.still, near, self.poses, noise)
+        own = self.near_person() if is_kept(self.ground, shipped=self.animator == "pocket") else None
+        known = None if own is None else kept_ground(make, self.still, own, self.poses, noise)
         latents = make.sample(make.start(grid, noise), condition, run, grid=grid, known=known)
         frames = make.decode(latents, frame_store(run, count, *size))
         write_image(run.path("images", "still.png"), self.still)

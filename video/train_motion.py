@@ -112,14 +112,16 @@ class TrainMotion(TrainOnClips):
 
     @torch.no_grad()
     def prepare(
-        self, clips: Frames, texts: list[str], generator: torch.Generator
+        self, clips: Frames, texts: list[str], generator: torch.Generator, numbers: list[int] | None = None
     ) -> tuple[Noised, Condition]:
-        noise, condition = super().prepare(clips, texts, generator)
+        noise, condition = super().prepare(clips, texts, generator, numbers)
         if not self.still:
             return noise, condition
         given = torch.rand(len(clips), generator=generator).to(noise.x_0.device) < self.still
         first = noise.x_0[:, : self.prior.latent_channels] * given[:, None, None, None]
-        affinity = first_frame_alone(clips.shape[1]).to(first) * given[:, None]
+        affinity = (
+            first_frame_alone(noise.x_0.shape[1] // self.prior.latent_channels).to(first) * given[:, None]
+        )
         return noise, with_still(condition, first, affinity)
 
     def shown_condition(self, video: MotionPrior, texts: list[str], clips: Frames) -> Condition:

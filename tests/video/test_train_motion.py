@@ -11,6 +11,7 @@ from suite.rng import generator
 from suite.run import Run
 from tests.video.motion.originals import random_original
 from video.motion.files import load, load_lora
+from video.motion.modules import fresh
 from video.motion.sources import ClipData
 from video.motion.training import Recipe
 from video.motion_prior import MotionPrior
@@ -91,6 +92,19 @@ def test_twins_are_looked_at_under_the_same_noise(tiny_prior):
         ClipData(frames=5, shown=6)
     with pytest.raises(UserError, match="Videos have no twins"):
         ClipData(videos="clips", twins=True)
+
+
+def test_a_camera_moves_over_the_whole_clip_of_which_some_frames_are_shown(tiny_prior, videos):
+    """Some frames of the moved clip, not a move over some frames."""
+    clips = ClipData(videos=str(videos), frames=2)
+    recipe, image = Recipe(batch=2, pool=1, half=False), tiny_prior("sd15")
+    task = TrainMotionLora(
+        prior=image, motion=fresh(image.unet), clips=clips, recipe=recipe, camera="pan_left", rank=2, steps=4
+    )
+    drawn = torch.rand(2, 5, 3, 96, 96, generator=generator(0, 0, "clips"))
+    whole, _ = task.prepare(drawn, ["a car"] * 2, generator(0, 0, "noise"))
+    some, _ = task.prepare(drawn, ["a car"] * 2, generator(0, 0, "noise"), [0, 3])
+    torch.testing.assert_close(some.x_0.unflatten(1, (2, 4)), whole.x_0.unflatten(1, (5, 4))[:, [0, 3]])
 
 
 def test_clips_are_trained_under_the_noise_that_they_are_made_of(tiny_prior, videos):

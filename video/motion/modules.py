@@ -24,11 +24,9 @@ GN normalises each frame by itself. diffusers' AnimateDiffTransformer3D, whose p
 of, normalises all frames of a clip together: other pictures from the same weights, hence `PerFrameNorm`.
 """
 
-import functools
 import math
 from collections.abc import Sequence
 
-import torch
 from diffusers import MotionAdapter, UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention, AttnProcessor
@@ -39,6 +37,7 @@ from torch.nn import functional as F
 
 from suite.errors import UserError
 from suite.rng import global_randomness, reseed
+from video.motion.places import Placed
 
 KNOWN_WIDTHS = {
     (320, 640, 1280, 1280): "Stable Diffusion 1.x or 2.x",
@@ -58,12 +57,6 @@ SCHEDULES = {  # what motion modules were trained with, where it is not the imag
 }
 
 
-OCTAVES = 3  # of the sinusoids of a place, the first with half a period across the picture
-PLACE_WAVES = 2 + 4 * OCTAVES
-RANK = 48  # terms in which words, numbers and places are multiplied
-GAIN = 8.0  # so that their sum reaches the size of a module's features within some hundred steps of training
-
-
 class PerFrameNorm(nn.GroupNorm):
     """Group normalization of each frame by itself."""
 
@@ -71,48 +64,6 @@ class PerFrameNorm(nn.GroupNorm):
         """The clip, normalised."""
         frames = x.transpose(1, 2)
         return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
-
-
-class Placed(nn.Module):
-    """What words, a frame's number and a place in the picture say together: a sum of products, at first 0.
-
-    Args:
-        channels: Of the motion module that it is added to, and of the numbers' sinusoids.
-        words: Width of the caption's tokens.
-        rank: Terms of the sum.
-    """
-
-    def __init__(self, channels: int, words: int, rank: int = RANK) -> None:
-        super().__init__()
-        self.words, self.numbers = nn.Linear(words, rank), nn.Linear(channels, rank)
-        self.places = nn.Linear(PLACE_WAVES, rank)
-        self.out = nn.Linear(rank, channels, bias=False)
-        for factor in (self.words, self.numbers, self.places):
-            nn.init.normal_(factor.weight, std=factor.in_features**-0.5)
-        nn.init.zeros_(self.out.weight)
-
-    def forward(
-        self, words: Float[Tensor, "n l d"], numbers: Float[Tensor, "f c"], height: int, width: int
-    ) -> Float[Tensor, "b c f h w"]:
-        """What is added to clips.
-
-        Args:
-            words: Tokens of the caption: a row a frame, clip by clip.
-            numbers: Sinusoids of the frames' numbers.
-        """
-        mean = F.layer_norm(words.mean(1), words.shape[-1:])
-        said = GAIN * self.words(mean).unflatten(0, (-1, len(numbers))) * self.numbers(numbers)
-        where = self.places(place_waves(height, width).to(said).movedim(0, -1))
-        return torch.einsum("bfk,hwk,ck->bcfhw", said, where, self.out.weight)
-
-
-@functools.lru_cache(maxsize=16)
-def place_waves(height: int, width: int) -> Float[Tensor, "k h w"]:
-    """Of each place: its coordinates from -1 to 1 (of the outermost pixels' far edges), and their sinusoids."""
-    v, u = (2 * (torch.arange(n) + 0.5) / n - 1 for n in (height, width))
-    places = torch.stack(torch.meshgrid(v, u, indexing="ij"))
-    angles = torch.cat([places * (math.pi / 2 * 2**octave) for octave in range(OCTAVES)])
-    return torch.cat([places, angles.sin(), angles.cos()])
 
 
 def mixed_noise(
@@ -230,11 +181,7 @@ class Motion(nn.Module):
     @property
     def is_own(self) -> bool:
         """Whether it has what no published one has: diffusers' folders cannot tell of it."""
-        return (
-            self.words_width is not None
-            or self.knows_places
-            or max(self.shared_noise, self.sampled_noise) > 0
-        )
+        return self.words_width is not None or max(self.shared_noise, self.sampled_noise) > 0
 
     def still_features(self, still: Float[Tensor, "n k y x"]) -> Float[Tensor, "n w y x"]:
         """What a still and its affinity (the first channel) add to the U-Net's first features."""

@@ -189,7 +189,7 @@ class TrainOnClips(TrainDenoiser):
     def step_loss(self, clips: Frames, texts: list[str], generator: torch.Generator) -> Tensor:
         """The mean loss of clips; see `Recipe.accumulated`."""
         numbers = self.numbers(generator)
-        noise, condition = self.prepare(clips if numbers is None else clips[:, numbers], texts, generator)
+        noise, condition = self.prepare(clips, texts, generator, numbers)
         video = self.video(self.training.learning)
         return self.recipe.accumulated(
             lambda part: self.part_loss(video, noise_part(noise, part), condition[part], numbers), len(clips)
@@ -197,10 +197,15 @@ class TrainOnClips(TrainDenoiser):
 
     @torch.no_grad()
     def prepare(
-        self, clips: Frames, texts: list[str], generator: torch.Generator
+        self, clips: Frames, texts: list[str], generator: torch.Generator, numbers: list[int] | None = None
     ) -> tuple[Noised, Condition]:
-        """Clips in noise, their frames' channels side by side (`b (f c) y x`), and their conditions."""
+        """Clips in noise, their frames' channels side by side (`b (f c) y x`), and their conditions.
+
+        Args:
+            numbers: Of the frames that are looked at; None for all.
+        """
         clips = self.seen(clips.to(self.prior.device))
+        clips = clips if numbers is None else clips[:, numbers]
         x_0 = torch.stack([self.prior.encode(clip) for clip in clips])
         eps = clip_noise(x_0, self.video(self.training.learning).shared_noise, generator, alike=self.alike)
         noise = noised(
