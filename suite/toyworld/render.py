@@ -125,6 +125,48 @@ def _in_pattern(pattern, q, n):
     return False
 
 
+@numba.njit(cache=True, fastmath=True, nogil=True)
+@no_type_check
+def _projected(vertices, pose, focal, rows, columns):
+    """Vertices in homogeneous pixels `v 3`, and how far they are behind the near plane `v 2`."""
+    pixels = np.empty((vertices.shape[0], 3))
+    near_z = np.ones((vertices.shape[0], 2))
+    for v in range(vertices.shape[0]):
+        p = vertices[v]
+        x = pose[0, 0] * p[0] + pose[0, 1] * p[1] + pose[0, 2] * p[2] + pose[0, 3]
+        y = pose[1, 0] * p[0] + pose[1, 1] * p[1] + pose[1, 2] * p[2] + pose[1, 3]
+        z = -(pose[2, 0] * p[0] + pose[2, 1] * p[1] + pose[2, 2] * p[2] + pose[2, 3])
+        pixels[v, 0] = columns / 2 * z + focal * x
+        pixels[v, 1] = rows / 2 * z - focal * y
+        pixels[v, 2] = z
+        near_z[v, 0] = z - NEAR
+    return pixels, near_z
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+@no_type_check
+def _eye(pose):
+    """Where a camera is that may be scaled: what grows is seen by one that shrinks."""
+    eye = np.empty(3, np.float32)
+    scale = pose[0, 0] * pose[0, 0] + pose[0, 1] * pose[0, 1] + pose[0, 2] * pose[0, 2]
+    for d in range(3):
+        eye[d] = -(pose[0, d] * pose[0, 3] + pose[1, d] * pose[1, 3] + pose[2, d] * pose[2, 3]) / scale
+    return eye
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+@no_type_check
+def _towards(n, q, eye):
+    """Turns a normal n at q to unit length and to the eye: a surface seen from behind shows its other side."""
+    length = max(np.sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]), np.float32(1e-6))
+    facing = 0.0
+    for d in range(3):
+        facing += n[d] * (eye[d] - q[d])
+    sign = 1.0 if facing >= 0 else -1.0
+    for d in range(3):
+        n[d] *= sign / length
+
+
 @numba.njit(cache=True, parallel=True, fastmath=True, nogil=True)
 @no_type_check
 def _render(
@@ -138,24 +180,8 @@ def _render(
     normal = np.zeros((count, height, width, 3), np.float32)
     share = np.float32(1.0 / (supersample * supersample))
     for i in numba.prange(count):
-        pose = camera_from_world[i]
-        pixels = np.empty((vertices.shape[0], 3))
-        near_z = np.ones((vertices.shape[0], 2))
-        for v in range(vertices.shape[0]):
-            p = vertices[v]
-            x = pose[0, 0] * p[0] + pose[0, 1] * p[1] + pose[0, 2] * p[2] + pose[0, 3]
-            y = pose[1, 0] * p[0] + pose[1, 1] * p[1] + pose[1, 2] * p[2] + pose[1, 3]
-            z = -(pose[2, 0] * p[0] + pose[2, 1] * p[1] + pose[2, 2] * p[2] + pose[2, 3])
-            pixels[v, 0] = columns / 2 * z + focal[i] * x
-            pixels[v, 1] = rows / 2 * z - focal[i] * y
-            pixels[v, 2] = z
-            near_z[v, 0] = z - NEAR
-        eye = np.empty(
-            3, np.float32
-        )  # of a camera that may be scaled: what grows is seen by one that shrinks
-        scale = pose[0, 0] * pose[0, 0] + pose[0, 1] * pose[0, 1] + pose[0, 2] * pose[0, 2]
-        for d in range(3):
-            eye[d] = -(pose[0, d] * pose[0, 3] + pose[1, d] * pose[1, 3] + pose[2, d] * pose[2, 3]) / scale
+        eye = _eye(camera_from_world[i])
+        pixels, near_z = _projected(vertices, camera_from_world[i], focal[i], rows, columns)
         face_id = np.full((rows, columns), -1, np.int64)
         weights = np.zeros((rows, columns, 3), np.float32)
         distance = np.zeros((rows, columns), np.float32)
@@ -176,17 +202,11 @@ def _render(
                         c[d] += w * colors[v, d]
                 if pattern > 0 and patterned[faces[f, 0]] and _in_pattern(pattern, q, n):
                     c[:] = companion
-                length = max(np.sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]), np.float32(1e-6))
-                # a surface seen from behind shows its other side
-                facing = 0.0
+                _towards(n, q, eye)
+                lit = 0.0
                 for d in range(3):
-                    facing += n[d] * (eye[d] - q[d])
-                sign = 1.0 if facing >= 0 else -1.0
-                facing = 0.0
-                for d in range(3):
-                    n[d] *= sign / length
-                    facing += n[d] * light[i, d]
-                brightness = ambient[i] + diffuse[i] * max(facing, 0.0)
+                    lit += n[d] * light[i, d]
+                brightness = ambient[i] + diffuse[i] * max(lit, 0.0)
                 row, column = y // supersample, x // supersample
                 for d in range(3):
                     rgb[i, row, column, d] += share * min(c[d] * brightness, 1.0)

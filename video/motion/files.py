@@ -38,7 +38,9 @@ logger = logging.getLogger(__name__)
 
 HEADS = 8  # of every published motion module; no tensor tells
 LORA_KEY = re.compile(r"^(?P<layer>.+)\.processor\.to_(?P<which>q|k|v|out)_lora\.(?P<side>down|up)\.weight$")
-PEFT_KEY = re.compile(r"^(?P<layer>.+\.to_(?:q|k|v|out\.0))\.lora_(?P<side>A|B)\.weight$")
+PEFT_KEY = re.compile(
+    r"^(?P<layer>.+\.(?:to_(?:q|k|v|out\.0)|placed\.(?:words|numbers|places)))\.lora_(?P<side>A|B)\.weight$"
+)
 
 
 def load(path: str, *, across_frames: bool | None = None, noise: str = "prior", heads: int = HEADS) -> Motion:
@@ -236,6 +238,8 @@ def _lora_place(key: str) -> tuple[str | None, str]:
 
 
 def _original_names(target: str) -> tuple[str, str]:
+    if ".placed." in target:  # the original has no such layer
+        return _peft_names(target)
     layer, _, which = original_key(target).rpartition(".to_")
     stem = f"{layer}.processor.to_{which.removesuffix('.0')}_lora"
     return f"{stem}.down.weight", f"{stem}.up.weight"

@@ -3,7 +3,8 @@
     W' = W + s B A            A: rank x in, B: out x rank, zero at first; s: the strength
 
     domain adapter    on the spatial attentions of the U-Net: what the frames of a set of videos look like
-    MotionLoRA        on the attentions of the motion modules: one kind of motion
+    MotionLoRA        on the attentions of the motion modules: one kind of motion; where these know places (places.py),
+                      on what is multiplied there too, since attention over the frames of one place cannot say where
 
 There is no division by the rank (nor peft's alpha): s is all, and a file trained with s is saved as s B.
 """
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from suite.errors import UserError
 from suite.rng import generator
 
-PROJECTION = re.compile(r"\.attn[12]\.to_(q|k|v|out\.0)$")
+PROJECTION = re.compile(r"\.(attn[12]\.to_(q|k|v|out\.0)|placed\.(words|numbers|places))$")
 Hook = Callable[[nn.Module, tuple, Tensor], Tensor]
 
 
@@ -104,7 +105,8 @@ class LoRA(nn.Module):
 
 
 def fresh_lora(host: nn.Module, *, rank: int, seed: int = 0, name: str = "the LoRA in training") -> LoRA:
-    """A LoRA on every projection of every attention of a network, that does nothing yet.
+    """A LoRA on every projection of every attention of a network, and on what it is told of places, that does nothing
+    yet.
 
     Raises:
         UserError: rank is not positive.

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from suite.errors import UserError
 from suite.rng import generator
-from video.motion.files import save_lora
+from video.motion.files import load_lora, save_lora
 from video.motion.lora import LoRA, fresh_lora
 from video.motion.modules import fresh
 from video.motion_prior import MotionPrior
@@ -22,9 +22,9 @@ def filled(lora: LoRA) -> LoRA:
     return lora.requires_grad_(False)
 
 
-def moving(image) -> object:
+def moving(image, **known: bool) -> object:
     """Motion modules that do something."""
-    motion = fresh(image.unet)
+    motion = fresh(image.unet, **known)
     for i, module in enumerate(motion.transformers().values()):
         weight = module.proj_out.weight
         weight.data = torch.randn(weight.shape, generator=generator(0, i, "out")) / 4
@@ -57,6 +57,26 @@ def test_strength_zero_is_nothing_and_merged_is_unmerged(of_motion, tiny_prior):
     loras[1].merge(host, -0.3)
     torch.testing.assert_close(answer(video), beside, atol=2e-5, rtol=1e-4)
     assert (beside - base).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("peft", [True, False])
+def test_a_motion_lora_changes_what_is_multiplied_for_places(peft, tiny_prior, tmp_path):
+    """Where modules know places: merged is unmerged, and a file keeps it in either's names."""
+    image = tiny_prior("sd15")
+    motion = moving(image, places=True)
+    for i, module in enumerate(motion.transformers().values()):
+        weight = module.placed.out.weight
+        weight.data = torch.randn(weight.shape, generator=generator(0, i, "placed")) / 8
+    lora = filled(fresh_lora(motion.adapter, rank=2))
+    of_places = {name: pair for name, pair in lora.pairs().items() if ".placed." in name}
+    assert len(of_places) == 3 * len(motion.transformers())
+    lora = LoRA(of_places)
+    save_lora(lora, tmp_path / "lora.safetensors", strength=0.7, peft=peft)
+    kept = load_lora(str(tmp_path / "lora.safetensors"))
+    beside = answer(MotionPrior(image, motion, loras=[(kept, 1.0)]))
+    assert (beside - answer(MotionPrior(image, motion))).abs().max() > 1e-3
+    lora.merge(motion.adapter, 0.7)
+    torch.testing.assert_close(answer(MotionPrior(image, motion)), beside, atol=2e-5, rtol=1e-4)
 
 
 def test_diffusers_reads_a_domain_adapter_alike(tiny_prior, tmp_path):
