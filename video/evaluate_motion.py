@@ -6,7 +6,8 @@ Asked for are things of toyworld, named in full, in motions that they never had 
     named     frames whose kind (and colour, of procedural objects) is right, as the judge of pictures says
     whole     clips whose kind (and colour) is right by what that judge says of all frames together: single ones that
               are small, cut off or upside down cannot be told, not even true ones
-    motion    clips whose motion is right, as the clip judge says
+    motion    clips whose motion is right, as the clip judge says: the likeliest of those whose words the prior knows,
+              since what falls and what a camera sees that tilts up may look the same
     flicker   mean change between frames, relative to that of the true clips
     psnr      where the true clip's first frame is given (way=): frames after it against the true ones, in dB;
               repeated: that of the first frame in their place
@@ -23,7 +24,7 @@ from suite.io.images import contact_sheet, to_bytes, write_image
 from suite.io.weights import load_state, save_state
 from suite.metrics.clip_judge import load_clip_judge
 from suite.metrics.images import psnr
-from suite.metrics.judge import load_judge
+from suite.metrics.judge import OF_FRAMES, load_judge
 from suite.metrics.videos import flicker
 from suite.progress import Progress
 from suite.run import Run
@@ -50,7 +51,7 @@ class EvaluateMotion(ClipTask):
         clips: How many.
         motions: Of toyworld; none are all whose words the prior knows.
         objects: A folder of captioned meshes to ask for too, as `suite prepare_objects` makes.
-        judge: Folder of the judge of pictures; empty takes the shipped one.
+        judge: Folder of the judge of pictures; empty takes the shipped one for frames of clips.
         clip_judge: Folder of the clip judge; empty takes the shipped one.
         way: Give the true clip's first frame beside its words, and begin from it as `suite image_to_video` does: auto,
             replace, noise or concat. Empty gives the words alone.
@@ -79,8 +80,9 @@ class EvaluateMotion(ClipTask):
         self.generation.check(self.frames, self.fps, *self.size)
         self.first = FirstFrame(chosen_way(self.way, self.motion), self.strength) if self.way else None
         self.grid = self.first.grid(self.generation) if self.first else self.generation.grid()
-        self.pictures = load_judge(self.judge) if self.judge else load_judge()
+        self.pictures = load_judge(self.judge or OF_FRAMES)
         self.movements = load_clip_judge(self.clip_judge) if self.clip_judge else load_clip_judge()
+        self.motions_known = known_motions(self.prior)
         self.source = Clips(
             real=real_surfaces(self.objects) if self.objects else [], size=self.prior.resolution,
             frames=self.frames, split="held_out", motions=known_motions(self.prior, self.motions),
@@ -153,7 +155,7 @@ class EvaluateMotion(ClipTask):
         if label.color:
             right = [r and color == label.color for r, color in zip(right, verdict.best("color"))]
             whole = whole and verdict.best_of_all("color") == label.color
-        motion = float(self.movements.named(frames[None])[0] == label.motion)
+        motion = float(self.movements.named(frames[None], among=self.motions_known)[0] == label.motion)
         return {
             "named": [float(r) for r in right],
             "whole": [float(whole)],

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from suite.errors import UserError
 from suite.io.images import contact_sheet, write_image
 from suite.io.videos import write_video
-from suite.metrics.judge import load_judge
+from suite.metrics.judge import OF_FRAMES, load_judge
 from suite.metrics.text import claim_of
 from suite.metrics.video_measures import VideoMeasures
 from suite.run import Run
@@ -91,7 +91,7 @@ def measured(frames: Images, fps: float | int) -> dict[str, float]:
 
 def named(frames: Images, travel: Travel) -> dict[str, object]:
     """How often the judge names what the prompt asks for, and what it sees in each frame; {} outside its world."""
-    judge, frames = load_judge(), frames[:MEASURED]
+    judge, frames = load_judge(OF_FRAMES), frames[:MEASURED]
     try:
         claims = [claim_of(still_words(travel.nearest(i)), judge.world) for i in range(len(frames))]
     except UserError as error:

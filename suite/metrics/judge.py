@@ -19,7 +19,9 @@ from torch.nn import functional as F
 from suite.io.networks import load_network, save_network
 from suite.types import Images
 
-SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "judge"
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+SHIPPED = ASSETS / "judge"
+OF_FRAMES = ASSETS / "frame_judge"  # trained further on things in the middle of a motion
 PERSON = "person"
 HOT_DOG = "hot dog"  # the one real object whose last word is a kind that it is not
 SIZE = 64  # pixels: the side of the pictures it looks at
@@ -173,7 +175,7 @@ def resized(images: Images) -> Float[Tensor, "b 3 64 64"]:
 
 
 def load_judge(folder: str | Path = SHIPPED) -> Judge:
-    """A frozen judge from its folder, by default the one that is shipped.
+    """A frozen judge from its folder, by default the one that is shipped; OF_FRAMES is the one for clips.
 
     Raises:
         UserError: There is none, or its weights are damaged or of another network.

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from suite.metrics.clip_judge import ClipJudge
+from suite.errors import UserError
+from suite.metrics.clip_judge import ClipJudge, load_clip_judge
 from suite.metrics.judge import load_judge
 from suite.metrics.judge_training import SEED, JudgeTraining
-from suite.metrics.wear import worn_clips
+from suite.metrics.wear import unsteady_clips, worn_clips
 from suite.toyworld.clips import Clips
 from suite.toyworld.dataset import real_surfaces
 from suite.toyworld.motions import CLIP_MOTIONS
@@ -25,6 +26,7 @@ class TrainClipJudge(JudgeTraining):
 
     Args:
         objects: A folder of captioned meshes to see beside toyworld, as `suite prepare_objects` makes.
+        init: A clip judge's folder to go on from, or "shipped"; else from nothing.
         steps: Steps of training.
         batch: Clips a step.
         reuse: Steps for which a new batch is rendered once: rendering costs more than learning.
@@ -42,6 +44,7 @@ class TrainClipJudge(JudgeTraining):
         self,
         *,
         objects: str = "",
+        init: str = "",
         steps: int = 6000,
         batch: int = 32,
         reuse: int = 4,
@@ -60,12 +63,20 @@ class TrainClipJudge(JudgeTraining):
         self.steps, self.batch, self.rate, self.test_batches = steps, batch, rate, test_batches
         self.export, self.seed = export, seed
         self.judge = ClipJudge(motions=CLIP_MOTIONS, widths=widths)
+        if init:
+            older = load_clip_judge() if init == "shipped" else load_clip_judge(init)
+            if (older.motions, older.widths) != (self.judge.motions, self.judge.widths):
+                raise UserError(
+                    f"init={init} tells other motions apart or has other widths: {list(older.widths)} for "
+                    f"{len(older.motions)} motions."
+                )
+            self.judge.load_state_dict(older.state_dict())
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         clips, labels = self.pool.draw(step, generator)
         device = self.judge.head.weight.device
         right = torch.tensor([CLIP_MOTIONS.index(label.motion) for label in labels], device=device)
-        clips = worn_clips(clips, generator).to(device)
+        clips = worn_clips(unsteady_clips(clips, generator), generator).to(device)
         self.judge.train()
         with torch.autocast(device.type, torch.bfloat16):
             answers = self.judge(clips)

@@ -3,6 +3,8 @@
 The judge trains on worn pictures, so that blur, noise, fog or a shift of colour do not decide its verdict.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -61,6 +63,38 @@ def worn_clips(clips: Frames, generator: torch.Generator, *, clean: float = 0.3)
     x = x + uniform(0.0, 0.07, 0.4) * torch.randn(x.shape, generator=generator)
     smooth = _smooth(b * f, 3, generator).unflatten(0, (b, f))[..., : x.shape[-2], : x.shape[-1]]
     return torch.cat([kept, (x + uniform(0.0, 0.06, 0.4) * smooth).clamp(0, 1)])
+
+
+def unsteady_clips(clips: Frames, generator: torch.Generator) -> Frames:
+    """The clips, some at an uneven pace, some with things that tremble: what moves, and where to, stays as it is."""
+    b, f = clips.shape[:2]
+    share = torch.rand((2, b, 1, 1, 1, 1), generator=generator) < 0.4  # of clips, for each of both
+    pace = (torch.rand((b, 1), generator=generator) * 1.8 - 0.9) * share[0, :, 0, 0, 0]
+    size = torch.rand((b, 1, 1, 1, 1), generator=generator) * 0.05 * share[1]
+    fields = _smooth(b * f, 2, generator).unflatten(0, (b, f))
+    return trembling(at_uneven_pace(clips, pace), size * fields)
+
+
+def at_uneven_pace(clips: Frames, amount: Float[Tensor, "b 1"]) -> Frames:
+    """Frames of the moments p + a sin(2 pi p) / (2 pi), p from 0 to 1.
+
+    Args:
+        amount: a, from -1 (slow at both ends) to 1 (slow in the middle): never backwards.
+    """
+    p = torch.linspace(0, 1, clips.shape[1])
+    moments = p + amount * (2 * math.pi * p).sin() / (2 * math.pi)
+    chosen = (moments * (clips.shape[1] - 1)).round().long()
+    return clips[torch.arange(len(clips))[:, None], chosen]
+
+
+def trembling(clips: Frames, by: Float[Tensor, "b f 2 y x"]) -> Frames:
+    """Every place taken from beside it, right and down by parts of half a side: things change a little in shape."""
+    height, width = clips.shape[-2:]
+    by = F.interpolate(by.flatten(0, 1), (height, width), mode="bilinear", align_corners=False)
+    still = F.affine_grid(torch.eye(2, 3)[None], [1, 3, height, width], align_corners=False)
+    grid = still + by.movedim(1, -1)
+    x = F.grid_sample(clips.flatten(0, 1), grid, padding_mode="border", align_corners=False)
+    return x.unflatten(0, clips.shape[:2])
 
 
 def blurred(images: Images) -> Images:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from suite.errors import UserError
 from suite.metrics.clip_judge import FRAMES, SIZE, ClipJudge, load_clip_judge, shown
 from suite.metrics.train_clip_judge import TrainClipJudge
-from suite.metrics.wear import worn_clips
+from suite.metrics.wear import at_uneven_pace, trembling, unsteady_clips, worn_clips
 from suite.rng import generator
 
 
@@ -69,6 +69,36 @@ def test_wear_moves_nothing():
     assert float(difference.abs().max()) < 1.0
 
 
+def test_an_uneven_pace_goes_the_same_way():
+    """From the first frame to the last, never backwards: with 1 slow in the middle, with -1 at both ends."""
+    numbers = torch.arange(17.0)[None, :, None, None, None].expand(3, -1, 3, 4, 4)
+    seen = at_uneven_pace(numbers, torch.tensor([[0.9], [0.0], [-0.9]]))[:, :, 0, 0, 0]
+    assert torch.equal(seen[:, [0, 8, 16]], torch.tensor([0.0, 8, 16]).expand(3, 3))
+    assert seen.diff(dim=1).min() >= 0 and torch.equal(seen[1], torch.arange(17.0))
+    hurried, eased = seen[0, 4], seen[2, 4]
+    assert [float(hurried), float(eased)] == [round(4 + 16 * 0.9 / 6.2832), round(4 - 16 * 0.9 / 6.2832)]
+
+
+def test_trembling_is_by_parts_of_half_a_side():
+    """A whole field of 1/16 to the right shows what was two pixels further right in 64; none shows the same."""
+    clips, _ = bars(2, 5, frames=4)
+    by = torch.zeros(2, 4, 2, 8, 8)
+    torch.testing.assert_close(trembling(clips, by), clips, atol=1e-5, rtol=0)
+    by[:, :, 0] = 1 / 16
+    torch.testing.assert_close(trembling(clips, by)[..., :-2], clips[..., 2:], atol=1e-5, rtol=0)
+
+
+def test_unsteady_clips_go_the_same_way():
+    """Each bar still goes from about its first place to its last."""
+    clips, right = bars(12, 7)
+    places = [
+        part.mean((2, 3)).argmax(-1).float() for part in (clips, unsteady_clips(clips, generator(0, 0, "u")))
+    ]
+    assert not torch.equal(*places)
+    assert (places[0] - places[1])[:, [0, -1]].abs().max() <= 6
+    assert torch.equal((places[1][:, -1] > places[1][:, 0]).long(), right)
+
+
 def test_its_files(tmp_path):
     """What is loaded says what was saved says, but for half precision; a missing or other file is named."""
     judge = ClipJudge(motions=("left", "right"), widths=(4, 8, 8, 8)).eval()
@@ -88,7 +118,7 @@ def test_what_cannot_be_trained(options):
 
 
 def test_training_from_the_command_line(tmp_path):
-    """Two steps, and the measures of each question."""
+    """Two steps, and the measures of each question; another training goes on from what it gave."""
     from suite.run import Run
 
     task = TrainClipJudge(steps=2, batch=4, pool=2, widths=(4, 8, 8, 8), test_batches=1)
@@ -98,3 +128,10 @@ def test_training_from_the_command_line(tmp_path):
     assert (
         0 <= measures["motion"] <= 1 and (tmp_path / "run" / "clip_judge" / "clip_judge.safetensors").exists()
     )
+    made = tmp_path / "run" / "clip_judge"
+    again = TrainClipJudge(init=str(made), widths=(4, 8, 8, 8)).judge
+    torch.testing.assert_close(again.head.weight, load_clip_judge(made).head.weight)
+    with pytest.raises(
+        UserError, match=r"tells other motions apart or has other widths: \[4, 8, 8, 8\] for 26"
+    ):
+        TrainClipJudge(init=str(made))
