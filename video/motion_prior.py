@@ -151,8 +151,8 @@ class MotionPrior(nn.Module):
             {name: x if per_frame else x.repeat_interleave(frames, 0) for name, x in tensors.items()}
         )
         loras = tuple(zip(self.loras, self.strengths))
-        words = of_frames.tensors.get("tokens")
-        insertion = Insertion(self.motion, loras, self.checkpointing, still, words, numbers)
+        words, bag = (of_frames.tensors.get(name) for name in ("tokens", "bag"))
+        insertion = Insertion(self.motion, loras, self.checkpointing, still, words, bag, numbers)
         with (
             torch.set_grad_enabled(grad and torch.is_grad_enabled()),
             inserted(self.image.unet, insertion, frames),

@@ -138,6 +138,19 @@ def test_a_long_prompt_is_cut_with_a_warning(prior, caplog):
     assert tokens.shape == (1, 77, 32) and "Only the first 75 tokens of the prompt are read" in caplog.text
 
 
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_the_bag_is_the_mean_of_the_words(family, prior, models):
+    """Of their rows in the embeddings' tables, without start, end and padding; their order does not count."""
+    parts, rows = models(family), []
+    for suffix in ("", "_2") if family == "sdxl" else ("",):
+        ids = parts[f"tokenizer{suffix}"]("a red car", add_special_tokens=False).input_ids
+        rows.append(parts[f"text_encoder{suffix}"].get_input_embeddings().weight[ids].mean(0))
+    bags = [prior(family).embed([text]).tensors["bag"][0] for text in ("a red car", "car a red", "")]
+    torch.testing.assert_close(bags[0], torch.cat(rows).detach())
+    torch.testing.assert_close(bags[1], bags[0])
+    assert bags[2].abs().max() == 0
+
+
 def test_dropped_text_encoder(fresh):
     """What was embedded stays; anything else is refused."""
     prior = fresh("sd15")

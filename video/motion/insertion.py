@@ -35,6 +35,7 @@ class Insertion:
         checkpointing: Compute layers again in the backward pass instead of keeping what they need for it.
         still: Affinity and latents of a still, for motion modules that see one: a row a frame.
         words: Tokens of the caption, for motion modules that read it: a row a frame.
+        bag: Mean embedding of its words, for those that know places: a row a frame.
         numbers: Of the frames, where they are not the first ones one after the other.
     """
 
@@ -43,6 +44,7 @@ class Insertion:
     checkpointing: bool = False
     still: Float[Tensor, "n k y x"] | None = None
     words: Float[Tensor, "n l d"] | None = None
+    bag: Float[Tensor, "n d"] | None = None
     numbers: Sequence[int] | None = None
 
 
@@ -92,9 +94,9 @@ def _hooked(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> It
             host = motion.adapter if lora.of_motion else unet
             handles += [layer.register_forward_hook(hook) for layer, hook in lora.hooks(host, strength)]
         if motion is not None:
-            hosts, words = places(unet), None if motion.words_width is None else insertion.words
+            hosts = places(unet)
             for name, transformer in motion.transformers().items():
-                hook = _Followed(transformer, frames, words, insertion)
+                hook = _Followed(transformer, frames, insertion)
                 handles.append(hosts[name].register_forward_hook(hook))
             if insertion.still is not None:
                 added = motion.still_features(insertion.still)
@@ -112,12 +114,11 @@ def _hooked(unet: UNet2DConditionModel, insertion: Insertion, frames: int) -> It
 class _Followed:
     """After an image layer: the motion module, computed in its own precision."""
 
-    def __init__(
-        self, transformer: AnimateDiffTransformer3D, frames: int, words: Tensor | None, insertion: Insertion
-    ) -> None:
+    def __init__(self, transformer: AnimateDiffTransformer3D, frames: int, insertion: Insertion) -> None:
         self.transformer, self.frames, self.checkpointing = transformer, frames, insertion.checkpointing
-        self.words = None if words is None else words.to(transformer.proj_out.weight.dtype)
-        self.attended = self.words if insertion.motion.attends_to_words else None
+        motion, dtype = insertion.motion, transformer.proj_out.weight.dtype
+        self.attended = insertion.words.to(dtype) if motion.attends_to_words else None
+        self.bag = insertion.bag.to(dtype) if motion.knows_places else None
         self.numbers = list(range(frames) if insertion.numbers is None else insertion.numbers)
 
     def __call__(
@@ -136,8 +137,8 @@ class _Followed:
         tables = [m for m in self.transformer.modules() if isinstance(m, SinusoidalPositionalEmbedding)]
         handles = [table.register_forward_hook(self._numbered) for table in tables]
         if hasattr(self.transformer, "placed"):
-            sinusoids = tables[0].pe[0, self.numbers].to(self.words)
-            added = self.transformer.placed(self.words, sinusoids, *x.shape[-2:])
+            sinusoids = tables[0].pe[0, self.numbers].to(self.bag)
+            added = self.transformer.placed(self.bag, sinusoids, *x.shape[-2:])
             handles.append(
                 self.transformer.norm.register_forward_hook(lambda _, __, y: y + added.to(y.dtype))
             )

@@ -13,7 +13,7 @@ files has: what a frame does then follows from the words and its number, not onl
 Those that know places are told where in the picture they stand, and what the caption says of it at that moment. A
 sequence of frames at one place sees neither, and that something rises is a product of all three:
 
-    h   = W_in (GN(x) + 8 U [(A w + a) * (B p + b) * (V g + c)])    w: mean token of the caption, standardized
+    h   = W_in (GN(x) + 8 U [(A w + a) * (B p + b) * (V g + c)])    w: mean of the caption's words, standardized
                                                                     g: u, v in [-1, 1] of a place, their first sinusoids
 
 Those that see a still (PIA, Zhang et al. 2023, arXiv:2312.13964) add to the U-Net's first convolution of x_t:

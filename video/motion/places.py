@@ -1,9 +1,12 @@
 """What a caption says of a place in the picture at a moment, for motion modules that are told it.
 
-    8 U [(A w + a) * (B p + b) * (V g + c)]       w: mean token of the caption, standardized;  p: the frame's sinusoids
+    8 U [(A w + a) * (B p + b) * (V g + c)]       w: mean of the caption's words, standardized
+                                                  p: sinusoids of the frame's number
                                                   g: u, v in [-1, 1] of the place, and their first sinusoids
 
-That something rises is a product of all three: a sum of products is learnt far sooner than layers find it.
+That something rises is a product of all three: a sum of products is learnt far sooner than layers find it. Words are
+taken as they are before a text encoder puts them in context: "falling" then says the same of things that were never
+seen to fall.
 """
 
 import functools
@@ -25,7 +28,7 @@ class Placed(nn.Module):
 
     Args:
         channels: Of the motion module that it is added to, and of the numbers' sinusoids.
-        words: Width of the caption's tokens.
+        words: Width of the words' embeddings.
         rank: Terms of the sum.
     """
 
@@ -39,15 +42,15 @@ class Placed(nn.Module):
         nn.init.zeros_(self.out.weight)
 
     def forward(
-        self, words: Float[Tensor, "n l d"], numbers: Float[Tensor, "f c"], height: int, width: int
+        self, words: Float[Tensor, "n d"], numbers: Float[Tensor, "f c"], height: int, width: int
     ) -> Float[Tensor, "b c f h w"]:
         """What is added to clips.
 
         Args:
-            words: Tokens of the caption: a row a frame, clip by clip.
+            words: Mean embedding of the caption's words: a row a frame, clip by clip.
             numbers: Sinusoids of the frames' numbers.
         """
-        mean = F.layer_norm(words.mean(1), words.shape[-1:])
+        mean = F.layer_norm(words, words.shape[-1:])
         said = GAIN * self.words(mean).unflatten(0, (-1, len(numbers))) * self.numbers(numbers)
         where = self.places(place_waves(height, width).to(said).movedim(0, -1))
         return torch.einsum("bfk,hwk,ck->bcfhw", said, where, self.out.weight)

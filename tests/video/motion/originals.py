@@ -79,7 +79,7 @@ def slow_module(
 ) -> Tensor:
     """One module on a clip `f c h w`, a frame, place and head at a time, in float64; `words`: tokens `l d`.
 
-    `said` are those of modules that know places.
+    `said` is the mean of the caption's words, for modules that know places.
     """
     w = {key[len(prefix) + 1 :]: v.double() for key, v in tensors.items() if key.startswith(prefix + ".")}
     x = x.double()
@@ -89,7 +89,7 @@ def slow_module(
     for row in range(height):
         for column in range(width):
             for k in range(f if said is not None else 0):
-                mean = said.double().mean(0)
+                mean = said.double()
                 mean = (mean - mean.mean()) / (mean.var(unbiased=False) + 1e-5).sqrt()
                 of_words = 8 * (w["placed.words.weight"] @ mean + w["placed.words.bias"])
                 of_number = (

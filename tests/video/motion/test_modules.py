@@ -97,24 +97,25 @@ def test_trained_modules_that_are_to_read_words_begin_without_their_second_atten
 def test_modules_that_know_places_equal_the_slow_arithmetic(tiny_prior, tmp_path):
     """What words, number and place say together is added after the norm; also beside a second attention to words."""
     unet, words, x = tiny_prior("sd15").unet, draw(2, 7, 32, name="words"), 3 * draw(2, 3, 16, 2, 3)
+    bags = draw(2, 32, name="bag")
     for attended in (None, 32):
         tensors = random_original(places=32, words=attended)
         save_file(tensors, tmp_path / "mm.safetensors")
         motion = load_motion(str(tmp_path / "mm.safetensors"))
         assert motion.knows_places and motion.words_width == 32 and motion.attends_to_words == bool(attended)
-        insertion = Insertion(motion, words=words.repeat_interleave(3, 0))
+        insertion = Insertion(motion, words=words.repeat_interleave(3, 0), bag=bags.repeat_interleave(3, 0))
         host = places(unet)["up_blocks.3.motion_modules.2"]
         with inserted(unet, insertion, 3), torch.no_grad():
             (hook,) = (h for h in host._forward_hooks.values() if hasattr(h, "module"))
             fast = hook.module(x.flatten(0, 1)).unflatten(0, (2, 3))
-        for clip, said, found in zip(x, words, fast):
+        for clip, read, said, found in zip(x, words, bags, fast):
             slow = slow_module(
                 tensors,
                 PREFIX.format("up_blocks.3", 2),
                 clip,
                 groups=16,
                 said=said,
-                words=said if attended else None,
+                words=read if attended else None,
             )
             torch.testing.assert_close(found.double(), slow, atol=2e-5, rtol=1e-5)
 
