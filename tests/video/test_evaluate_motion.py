@@ -59,6 +59,15 @@ def test_true_clips_are_named_and_held_out(task):
     assert sum(shares) / len(shares) > 0.8
 
 
+def test_motions_are_judged_among_those_that_can_be_asked_for(task):
+    """Where that is one motion, its clips are right and all others wrong, whatever the judge likes best."""
+    asked = task(motions=("sliding left", "spinning"))
+    asked.motions_known = ("spinning",)
+    for number in range(4):
+        frames, label = asked.true_clip(number)
+        assert asked.judged(frames, label)["motion"] == [float(label.motion == "spinning")]
+
+
 def test_noise_follows_from_the_number(task):
     """Clip 1 from seed 0 is clip 0 from seed 1: clips do not depend on how many are made."""
     true = torch.zeros(3, 3, 64, 64)
