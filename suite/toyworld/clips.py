@@ -92,7 +92,7 @@ class Clips:
         frames: Length of a clip.
         split: "train" leaves out the held-out compositions and pairs of thing and motion, "held_out" shows things of
             training in the motions that they never have there, "all" shows everything.
-        motions: Those that are shown, of `motions.CLIP_MOTIONS`.
+        motions: Those that are shown, of `motions.CLIP_MOTIONS`; one that is named twice comes twice as often.
         shares: How often a clip shows a procedural object, a real object, a person.
         camera: How often the camera moves, where a thing could also move itself.
         backdrops: How often there is a backdrop behind a thing that moves itself; a moving camera always sees one.
@@ -100,6 +100,8 @@ class Clips:
         full_names: Captions name an object by its prompt, never by a synonym or without its colour.
         twins: Clips come in pairs, one after the other: the same thing under the same light, background and camera, in
             two motions (of the split). What words of motion change is then all that differs.
+        from_rest: Cycles (wobbling, walking ...) begin where they begin, else anywhere. The mean of all clips of a
+            caption then shows them, where otherwise they cancel.
     """
 
     def __init__(
@@ -116,11 +118,12 @@ class Clips:
         view_words: float = 0.5,
         full_names: bool = False,
         twins: bool = False,
+        from_rest: bool = False,
     ) -> None:
         check_split(split)
         check_length(frames, size)
         check_motions(motions, CLIP_MOTIONS, "clips")
-        self.motions = {s: [m for m in can if m in motions] for s, can in SOURCES.items()}
+        self.motions = {s: [m for m in motions if m in can] for s, can in SOURCES.items()}
         able = [bool(self.motions[source]) and (source != "real" or bool(real)) for source in SOURCES]
         check_shares(3, shares=shares)
         weights = np.array(shares) * able
@@ -130,7 +133,12 @@ class Clips:
             )
         self.shares, self.real, self.split = weights / weights.sum(), tuple(real), split
         self.size, self.length, self.camera, self.backdrops = size, frames, camera, backdrops
-        self.view_words, self.full_names, self.twins = view_words, full_names, twins
+        self.view_words, self.full_names, self.twins, self.from_rest = (
+            view_words,
+            full_names,
+            twins,
+            from_rest,
+        )
         self.specs = specs_by_kind(lambda spec: split == "all" or not held_out(spec))
 
     def batch(self, count: int, seed: int, number: int) -> ClipBatch:
@@ -168,7 +176,7 @@ class Clips:
     def _take(
         self, source: str, motion: str, chosen: Any, random: np.random.Generator
     ) -> tuple[Take, ClipLabel]:
-        phases = random_phases(motion, self.length, random)
+        phases = random_phases(motion, self.length, random, from_rest=self.from_rest)
         thing = _shown(chosen, motion, phases, random, self.full_names)
         azimuth, elevation, (base,) = random_cameras(1, random)
         light = random_lights(base[None], random)

@@ -133,10 +133,18 @@ def check_motions(asked: Sequence[str], possible: Sequence[str], owner: str) -> 
         raise ValueError(f"The motions of {owner} are {', '.join(possible)}; got {got}.")
 
 
-def random_phases(motion: str, frames: int, random: np.random.Generator) -> np.ndarray:
-    """The phase of each frame of a clip, evenly spaced: cycles begin anywhere, other motions stay in [0, 1]."""
+def random_phases(
+    motion: str, frames: int, random: np.random.Generator, *, from_rest: bool = False
+) -> np.ndarray:
+    """The phase of each frame of a clip, evenly spaced: cycles begin anywhere, other motions stay in [0, 1].
+
+    Args:
+        from_rest: Cycles begin at 0 instead.
+    """
     span = random.uniform(*CYCLES.get(motion, (0.7, 1.0)))
     start = random.random() * (1.0 if motion in CYCLES else 1.0 - span)
+    if from_rest and motion in CYCLES:
+        start = 0.0
     return start + span * np.arange(frames) / max(frames - 1, 1)
 
 

@@ -1,5 +1,6 @@
 """The three trainings of AnimateDiff: the loss, accumulation, resuming, files and the commands."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -90,8 +91,9 @@ def test_twins_are_looked_at_under_the_same_noise(tiny_prior):
         UserError, match="shown is how many of the 5 frames a step looks at: 0 .all. or 2 to 5, got 6"
     ):
         ClipData(frames=5, shown=6)
-    with pytest.raises(UserError, match="Videos have no twins"):
-        ClipData(videos="clips", twins=True)
+    for name in ("twins", "from_rest"):
+        with pytest.raises(UserError, match=f"Only clips of toyworld know {name}"):
+            ClipData(videos="clips", **{name: True})
 
 
 def test_a_camera_moves_over_the_whole_clip_of_which_some_frames_are_shown(tiny_prior, videos):
@@ -119,6 +121,26 @@ def test_clips_are_trained_under_the_noise_that_they_are_made_of(tiny_prior, vid
         one, two = noise.eps.unflatten(1, (2, -1)).unbind(1)
         found.append(torch.corrcoef(torch.stack([one.flatten(), two.flatten()]))[0, 1])
     assert abs(float(torch.stack(found).mean()) - 0.5) < 0.03
+
+
+def test_noise_may_vary_from_that_of_training_to_that_of_sampling(tiny_prior):
+    """Correlations of two frames' eps fill the range evenly, twins share theirs, and each frame's variance is 1."""
+    recipe = Recipe(batch=4, pool=1, half=False)
+    clips = ClipData(frames=2, motions=("rising", "falling"), twins=True)
+    task = TrainMotion(
+        prior=tiny_prior("sd15"), clips=clips, recipe=recipe, steps=4, shared_noise=0.3, sampled_noise=0.9,
+        varied_noise=True,
+    )  # fmt: skip
+    drawn, labels = task.pool.draw(0, generator(0, 0, "clips"))
+    found, variance = [], []
+    for k in range(60):
+        noise, _ = task.prepare(drawn, [label.caption for label in labels], generator(0, k, "noise"))
+        assert torch.equal(noise.eps[::2], noise.eps[1::2])
+        for clip in noise.eps[::2].unflatten(1, (2, -1)):
+            found.append(float(torch.corrcoef(clip.flatten(1))[0, 1]))
+            variance.append(float(clip.var()))
+    assert min(found) < 0.4 and max(found) > 0.8 and abs(np.mean(found) - 0.6) < 0.06
+    assert abs(np.mean(variance) - 1) < 0.02
 
 
 def test_previews_show_clips_row_by_row(tiny_prior, videos, tmp_path):

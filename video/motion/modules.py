@@ -67,14 +67,16 @@ class PerFrameNorm(nn.GroupNorm):
 
 
 def mixed_noise(
-    own: Float[Tensor, "b f c y x"], common: Float[Tensor, "b 1 c y x"], shared: float
+    own: Float[Tensor, "b f c y x"], common: Float[Tensor, "b 1 c y x"], shared: float | Tensor
 ) -> Float[Tensor, "b f c y x"]:
     """eps_f = sqrt(s) common + sqrt(1 - s) own_f: standard normal in each frame, correlated by s between frames.
 
     The mixed noise of Ge et al. 2023 (arXiv:2305.10474, Sec. 4.2): an image prior makes like frames of like noise, so
-    motion modules have less to learn.
+    motion modules have less to learn. `shared` may be a number for each clip, `b 1 1 1 1`.
     """
-    return own if shared == 0 else math.sqrt(shared) * common + math.sqrt(1 - shared) * own
+    if not isinstance(shared, Tensor) and shared == 0:
+        return own
+    return shared**0.5 * common + (1 - shared) ** 0.5 * own
 
 
 class WordsAttention(Attention):

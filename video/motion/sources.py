@@ -81,11 +81,12 @@ class ClipData:
         videos: A folder of captioned videos (see FolderClips); empty renders toyworld.
         every: Take each how-many-eth frame of the videos.
         frames: Of a clip.
-        motions: Of toyworld; none are all whose words the prior knows.
+        motions: Of toyworld, one named twice twice as often; none are all whose words the prior knows.
         objects: A folder of captioned meshes that toyworld shows too, as `suite prepare_objects` makes.
         shown: So many frames of each clip are looked at in a step, the first and others at random; 0 are all.
         twins: Of toyworld: clips come in pairs of one thing that moves in two ways, under the same noise, so that what
             the words of motions change is all that differs.
+        from_rest: Of toyworld: to and fro begins in the same way in each clip, so that it is soon learnt.
     """
 
     videos: str = ""
@@ -95,6 +96,7 @@ class ClipData:
     objects: str = ""
     shown: int = 0
     twins: bool = False
+    from_rest: bool = False
 
     def __post_init__(self) -> None:
         if self.shown == 1 or not 0 <= self.shown <= self.frames:
@@ -102,8 +104,11 @@ class ClipData:
                 f"shown is how many of the {self.frames} frames a step looks at: 0 (all) or 2 to {self.frames}, got "
                 f"{self.shown}."
             )
-        if self.twins and self.videos:
-            raise UserError("Videos have no twins, only clips of toyworld: leave out clips.twins=.")
+        for name in ("twins", "from_rest"):
+            if getattr(self, name) and self.videos:
+                raise UserError(
+                    f"Only clips of toyworld know {name}, videos do not: leave out clips.{name}=."
+                )
 
     @property
     def alike(self) -> int:
@@ -127,7 +132,14 @@ class ClipData:
             return FolderClips(self.videos, frames=self.frames, size=size, every=self.every)
         motions = known_motions(prior, self.motions)
         real = real_surfaces(self.objects) if self.objects else []
-        return Clips(real=real, size=size, frames=self.frames, motions=motions, twins=self.twins)
+        return Clips(
+            real=real,
+            size=size,
+            frames=self.frames,
+            motions=motions,
+            twins=self.twins,
+            from_rest=self.from_rest,
+        )
 
 
 def known_motions(prior: StableDiffusionPrior, asked: Sequence[str] = ()) -> tuple[str, ...]:

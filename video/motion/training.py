@@ -207,12 +207,16 @@ class TrainOnClips(TrainDenoiser):
         clips = self.seen(clips.to(self.prior.device))
         clips = clips if numbers is None else clips[:, numbers]
         x_0 = torch.stack([self.prior.encode(clip) for clip in clips])
-        eps = clip_noise(x_0, self.video(self.training.learning).shared_noise, generator, alike=self.alike)
+        eps = clip_noise(x_0, self.shared_part(len(x_0), generator), generator, alike=self.alike)
         noise = noised(
             x_0.flatten(1, 2), self.baseline().schedule, generator, noisy=self.recipe.noisy, eps=eps,
             alike=self.alike,
         )  # fmt: skip
         return noise, Condition(self.prior.embed(texts).tensors)
+
+    def shared_part(self, count: int, generator: torch.Generator) -> float | Tensor:
+        """What the frames of each clip have in common of their noise: one number, or `count / alike 1 1 1 1`."""
+        return self.video(self.training.learning).shared_noise
 
     def part_loss(
         self, video: MotionPrior, noise: Noised, condition: Condition, numbers: list[int] | None = None
@@ -261,15 +265,15 @@ def shown_noise(video: Any, count: int, frames: int, seed: int, **size: int) -> 
 
 
 def clip_noise(
-    x_0: Float[Tensor, "b f c y x"], shared: float, generator: torch.Generator, *, alike: int = 1
+    x_0: Float[Tensor, "b f c y x"], shared: float | Tensor, generator: torch.Generator, *, alike: int = 1
 ) -> Float[Tensor, "b f*c y x"] | None:
     """The noise of clips, frames' channels side by side; None where each number's is its own.
 
     Args:
-        shared: The part of its variance that the frames of a clip have in common.
+        shared: The part of its variance that the frames of a clip have in common; as a tensor, `b / alike 1 1 1 1`.
         alike: So many clips after each other have the same.
     """
-    if shared == 0 and alike == 1:
+    if not isinstance(shared, Tensor) and shared == 0 and alike == 1:
         return None
     own = torch.randn(x_0[::alike].shape, generator=generator)
     common = torch.randn(x_0[::alike, :1].shape, generator=generator)

@@ -230,6 +230,23 @@ def test_errors_say_what_is_possible():
     assert len(CLIP_MOTIONS) == 26
 
 
+def test_motions_named_twice_come_twice_as_often():
+    labels = [
+        label for _, label in Clips(frames=2, motions=("rising", "falling", "falling")).takes(300, 0, 0)
+    ]
+    assert abs(np.mean([label.motion == "falling" for label in labels]) - 2 / 3) < 0.08
+
+
+def test_from_rest_all_clips_of_a_motion_to_and_fro_begin_alike():
+    """Wobbling begins upright, as what grows in it does; without from_rest it begins anywhere."""
+    for from_rest in (False, True):
+        takes = Clips(frames=3, motions=("wobbling",), shares=(1, 0, 0), from_rest=from_rest).takes(12, 0, 0)
+        rolls = np.array(
+            [np.rad2deg(np.arcsin(take.cameras[0, 2, 0])) for take, _ in takes]
+        )  # of the first frame
+        assert np.allclose(rolls, 0, atol=1e-6) == from_rest and (from_rest or np.ptp(rolls) > 20)
+
+
 def test_twins_differ_in_their_motion_alone():
     """One thing, background, light and camera; two motions that the split has, of the thing or of the camera both."""
     for one, two in zip(*[iter(Clips(frames=4, twins=True).takes(40, 0, 0))] * 2):
