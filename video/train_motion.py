@@ -8,7 +8,7 @@ With `still` above 0 they also learn to go on from a given first frame (PIA, arX
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from priors.base import Condition, Prior
 from priors.train.v_loss import Noised
@@ -41,9 +41,8 @@ class TrainMotion(TrainOnClips):
             moment; those of `init` learn it anew.
         shared_noise: The part of the noise's variance that all frames of a clip have in common (PYoCo's mixed noise);
             null is that of `init`, or none.
-        sampled_noise: The same of the noise that sampling begins with; null is as trained. More makes calmer clips.
-        varied_noise: Draw the part for each clip from all between shared_noise and sampled_noise, so that modules have
-            seen what sampling begins with.
+        sampled_noise: The same of the noise that sampling begins with; null is shared_noise, or that of
+            `init` where neither is given. More makes calmer clips. Each clip of training has a part between the two.
         half: Write the modules in half precision.
         steps: Number of steps.
         seed: Of weights, clips and noise.
@@ -65,7 +64,6 @@ class TrainMotion(TrainOnClips):
         places: bool = False,
         shared_noise: float | None = None,
         sampled_noise: float | None = None,
-        varied_noise: bool = False,
         half: bool = False,
         steps: int = 20_000,
         seed: int = 0,
@@ -96,7 +94,7 @@ class TrainMotion(TrainOnClips):
             )
         if still > 0 and not motion.sees_stills:
             raise UserError(f"{motion.name} has no input for a still: type still=0, or begin without init=.")
-        self.still, self.half, self.varied = float(still), half, varied_noise
+        self.still, self.half = float(still), half
         motion.check_frames(clips.frames)
         self.adapters = [load_lora(domain_adapter)] if domain_adapter else []
         super().__init__(prior=prior, learning=motion, clips=clips, recipe=recipe, steps=steps, seed=seed)
@@ -112,13 +110,6 @@ class TrainMotion(TrainOnClips):
 
     def baseline(self) -> MotionPrior:
         return self.video(None)
-
-    def shared_part(self, count: int, generator: torch.Generator) -> float | Tensor:
-        motion = self.training.learning
-        if not self.varied:
-            return motion.shared_noise
-        part = torch.rand(count // self.alike, 1, 1, 1, 1, generator=generator)
-        return torch.lerp(torch.tensor(motion.shared_noise), torch.tensor(motion.sampled_noise), part)
 
     @torch.no_grad()
     def prepare(

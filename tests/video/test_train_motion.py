@@ -123,13 +123,12 @@ def test_clips_are_trained_under_the_noise_that_they_are_made_of(tiny_prior, vid
     assert abs(float(torch.stack(found).mean()) - 0.5) < 0.03
 
 
-def test_noise_may_vary_from_that_of_training_to_that_of_sampling(tiny_prior):
+def test_noise_varies_from_that_of_training_to_that_of_sampling(tiny_prior):
     """Correlations of two frames' eps fill the range evenly, twins share theirs, and each frame's variance is 1."""
     recipe = Recipe(batch=4, pool=1, half=False)
     clips = ClipData(frames=2, motions=("rising", "falling"), twins=True)
     task = TrainMotion(
-        prior=tiny_prior("sd15"), clips=clips, recipe=recipe, steps=4, shared_noise=0.3, sampled_noise=0.9,
-        varied_noise=True,
+        prior=tiny_prior("sd15"), clips=clips, recipe=recipe, steps=4, shared_noise=0.3, sampled_noise=0.9
     )  # fmt: skip
     drawn, labels = task.pool.draw(0, generator(0, 0, "clips"))
     found, variance = [], []

@@ -215,8 +215,16 @@ class TrainOnClips(TrainDenoiser):
         return noise, Condition(self.prior.embed(texts).tensors)
 
     def shared_part(self, count: int, generator: torch.Generator) -> float | Tensor:
-        """What the frames of each clip have in common of their noise: one number, or `count / alike 1 1 1 1`."""
-        return self.video(self.training.learning).shared_noise
+        """What the frames of each clip have in common of their noise: one number, or `count / alike 1 1 1 1`.
+
+        It is drawn between the modules' `shared_noise` and `sampled_noise`, so that they have seen what sampling begins
+        with.
+        """
+        video = self.video(self.training.learning)
+        least, most = video.shared_noise, video.sampled_noise
+        if least == most:
+            return least
+        return least + (most - least) * torch.rand(count // self.alike, 1, 1, 1, 1, generator=generator)
 
     def part_loss(
         self, video: MotionPrior, noise: Noised, condition: Condition, numbers: list[int] | None = None
