@@ -100,7 +100,7 @@ class Clips:
         full_names: Captions name an object by its prompt, never by a synonym or without its colour.
         twins: Clips come in pairs, one after the other: the same thing under the same light, background and camera, in
             two motions (of the split). What words of motion change is then all that differs.
-        from_rest: Cycles (wobbling, walking ...) begin where they begin, else anywhere. The mean of all clips of a
+        from_rest: Cycles (wobbling, walking ...) begin at phase 0, else anywhere. The mean of all clips of a
             caption then shows them, where otherwise they cancel.
     """
 
@@ -133,12 +133,8 @@ class Clips:
             )
         self.shares, self.real, self.split = weights / weights.sum(), tuple(real), split
         self.size, self.length, self.camera, self.backdrops = size, frames, camera, backdrops
-        self.view_words, self.full_names, self.twins, self.from_rest = (
-            view_words,
-            full_names,
-            twins,
-            from_rest,
-        )
+        self.view_words, self.full_names = view_words, full_names
+        self.twins, self.from_rest = twins, from_rest
         self.specs = specs_by_kind(lambda spec: split == "all" or not held_out(spec))
 
     def batch(self, count: int, seed: int, number: int) -> ClipBatch:

@@ -238,12 +238,11 @@ def test_motions_named_twice_come_twice_as_often():
 
 
 def test_from_rest_all_clips_of_a_motion_to_and_fro_begin_alike():
-    """Wobbling begins upright, as what grows in it does; without from_rest it begins anywhere."""
+    """Wobbling begins upright; without from_rest it begins anywhere."""
     for from_rest in (False, True):
         takes = Clips(frames=3, motions=("wobbling",), shares=(1, 0, 0), from_rest=from_rest).takes(12, 0, 0)
-        rolls = np.array(
-            [np.rad2deg(np.arcsin(take.cameras[0, 2, 0])) for take, _ in takes]
-        )  # of the first frame
+        first_right = np.array([take.cameras[0, 2, 0] for take, _ in takes])  # its height: sine of the roll
+        rolls = np.rad2deg(np.arcsin(first_right))
         assert np.allclose(rolls, 0, atol=1e-6) == from_rest and (from_rest or np.ptp(rolls) > 20)
 
 
