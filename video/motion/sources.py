@@ -17,7 +17,7 @@ from priors.stable_diffusion import StableDiffusionPrior
 from suite.errors import UserError
 from suite.toyworld.clips import Clips
 from suite.toyworld.dataset import real_surfaces
-from suite.toyworld.motions import CLIP_MOTIONS
+from suite.toyworld.motions import CLIP_MOTIONS, check_motions
 from suite.toyworld.pool import ClipBatch
 from video.framing import fitted
 from video.video_folders import VideoFolder
@@ -146,8 +146,13 @@ def known_motions(prior: StableDiffusionPrior, asked: Sequence[str] = ()) -> tup
     """The motions that are asked for, or all of toyworld whose words the prior knows.
 
     Raises:
-        UserError: The prior does not know the words of one that is asked for.
+        UserError: One that is asked for does not exist, or the prior does not know its words.
     """
+    if asked:
+        try:
+            check_motions(asked, CLIP_MOTIONS, "clips")
+        except ValueError as error:
+            raise UserError(str(error)) from error
     words = prior.known_words
     for motion in asked if words is not None else ():
         words.refuse_unknown(motion)

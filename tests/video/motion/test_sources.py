@@ -74,5 +74,6 @@ def test_toyworld_in_known_words():
     assert {"spinning", "bouncing"} <= shown
     for label in clips.batch(4, 0, 1).labels:
         prior.known_words.refuse_unknown(label.caption)
-    with pytest.raises(UserError, match="This prior has never seen 'juggling'"):
-        ClipData(motions=("juggling",)).source(prior, 16)
+    for motion, said in (("orbiting", "This prior has never seen 'orbiting'"), ("juggling", "got 'juggling'")):
+        with pytest.raises(UserError, match=said):
+            ClipData(motions=(motion,)).source(prior, 16)
