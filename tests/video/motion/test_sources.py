@@ -74,6 +74,9 @@ def test_toyworld_in_known_words():
     assert {"spinning", "bouncing"} <= shown
     for label in clips.batch(4, 0, 1).labels:
         prior.known_words.refuse_unknown(label.caption)
-    for motion, said in (("orbiting", "This prior has never seen 'orbiting'"), ("juggling", "got 'juggling'")):
+    for motion, said in (
+        ("orbiting", "This prior has never seen 'orbiting'"),
+        ("juggling", "got 'juggling'"),
+    ):
         with pytest.raises(UserError, match=said):
             ClipData(motions=(motion,)).source(prior, 16)
