@@ -21,7 +21,8 @@ class ClipTask(Task, ABC):
         prompt: What to show, as "a blue car, sliding left"; or frame numbers with texts, between which it travels, as
             {0: "a blue car", 12: "a red car"}.
         motion: Motion modules of the prior; null makes every frame by itself.
-        loras: Files of MotionLoRAs and domain adapters with their strengths, as {zoom_in.safetensors: 0.8}.
+        loras: Files of MotionLoRAs and domain adapters with their strengths, as {zoom_in.safetensors: 0.8}; a motion's
+            name is its shipped MotionLoRA, as {running: 1.0}.
         negative: What to keep away from.
         frames: Length of the clip.
         fps: Frames a second.
@@ -58,8 +59,12 @@ class ClipTask(Task, ABC):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.generation = Generation(
-            self.prior, self.motion, loras=self.loras, windows=self.windows, sampler=self.sampler, steps=self.steps,
+        self.generation = self.generation_with(self.loras or {})
+
+    def generation_with(self, loras: Mapping[str, float | int]) -> Generation:
+        """How clips are sampled with these LoRAs."""
+        return Generation(
+            self.prior, self.motion, loras=loras, windows=self.windows, sampler=self.sampler, steps=self.steps,
             scale=self.scale, frame_seeds=self.frame_seeds, shared_noise=self.shared_noise, seed=self.seed,
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ Asked for are things of toyworld, named in full, in motions that they never had 
 
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -33,9 +34,11 @@ from suite.toyworld.dataset import real_surfaces
 from suite.types import Images
 from video.clip_task import ClipTask
 from video.first_frame import FirstFrame, chosen_way
+from video.generation import Generation
 from video.motion.sources import known_motions
 from video.products import enlarged, evenly
 from video.prompts import Travel
+from video.shipped import LORAS, loras_in
 
 # What the shipped motion modules are held to; flicker is at most its bar.
 BARS = {"named": 0.9, "whole": 0.9, "motion": 0.7, "flicker": 1.5}
@@ -56,6 +59,8 @@ class EvaluateMotion(ClipTask):
         way: Give the true clip's first frame beside its words, and begin from it as `suite image_to_video` does: auto,
             replace, noise or concat. Empty gives the words alone.
         strength: Of noise that the frames begin with then; null is the way's own.
+        motion_loras: A folder of MotionLoRAs that are named after their motions, as raising_both_arms.safetensors: a
+            clip of a motion that has one is made with it. "pocket" are the shipped ones.
     """
 
     prompt: str = ""
@@ -66,6 +71,7 @@ class EvaluateMotion(ClipTask):
     clip_judge: str = ""
     way: str = ""
     strength: float | None = None
+    motion_loras: str = ""
 
     reruns = True  # the prior or the modules may have been trained further
 
@@ -83,6 +89,7 @@ class EvaluateMotion(ClipTask):
         self.pictures = load_judge(self.judge or OF_FRAMES)
         self.movements = load_clip_judge(self.clip_judge) if self.clip_judge else load_clip_judge()
         self.motions_known = known_motions(self.prior)
+        self.of_motion = self.generations_with_loras()
         self.source = Clips(
             real=real_surfaces(self.objects) if self.objects else [], size=self.prior.resolution,
             frames=self.frames, split="held_out", motions=known_motions(self.prior, self.motions),
@@ -90,13 +97,14 @@ class EvaluateMotion(ClipTask):
         )  # fmt: skip
 
     def run(self, run: Run) -> None:
-        self.generation.video.to(run.device)
+        for generation in (self.generation, *self.of_motion.values()):
+            generation.video.to(run.device)
         found: dict[str, list[float]] = defaultdict(list)
         rows, captions = [], []
         with Progress(run, self.clips) as progress:
             for number in range(self.clips):
                 true, label = self.true_clip(number)
-                made = self.made_clip(number, label.caption, true, run)
+                made = self.made_clip(number, label, true, run)
                 if self.first:
                     repeated = true[:1].expand_as(true[1:])
                     for name, frames in (
@@ -124,23 +132,39 @@ class EvaluateMotion(ClipTask):
         for file in (run.directory / "clips").glob("*.safetensors"):  # run again, they are drawn anew
             file.unlink()
 
+    def generations_with_loras(self) -> dict[str, Generation]:
+        """Motion -> how its clips are sampled, where there is a MotionLoRA of it.
+
+        Raises:
+            UserError: The folder has none of a motion that can be asked for.
+        """
+        if not self.motion_loras:
+            return {}
+        folder = LORAS if self.motion_loras == "pocket" else Path(self.motion_loras).expanduser()
+        files = {m: path for m, path in loras_in(folder).items() if m in self.motions_known}
+        if not files:
+            raise UserError(
+                f"{folder} has no MotionLoRA that is named after a motion, as {self.motions_known[0]}.safetensors."
+            )
+        return {m: self.generation_with((self.loras or {}) | {str(path): 1.0}) for m, path in files.items()}
+
     def true_clip(self, number: int) -> tuple[Images, ClipLabel]:
         """The frames of a clip of toyworld, and what is known of it."""
         batch = self.source.batch(1, self.seed, number)
         return torch.from_numpy(batch.frames[0]).movedim(-1, 1).float(), batch.labels[0]
 
-    def made_clip(self, number: int, caption: str, true: Images, run: Run) -> Images:
-        """The frames that are made of its words; finished clips are taken from the run directory."""
+    def made_clip(self, number: int, label: ClipLabel, true: Images, run: Run) -> Images:
+        """The frames that are made of a clip's words; finished clips are taken from the run directory."""
         path = run.path("clips", f"{number:04d}.safetensors")
         if not path.exists():
-            save_state(path, {"frames": torch.from_numpy(to_bytes(self.sampled(number, caption, true)))})
+            save_state(path, {"frames": torch.from_numpy(to_bytes(self.sampled(number, label, true)))})
         return load_state(path)["frames"].movedim(-1, 1).float() / 255
 
-    def sampled(self, number: int, caption: str, true: Images) -> Images:
+    def sampled(self, number: int, label: ClipLabel, true: Images) -> Images:
         """A clip, from noise of its own, and from the true clip's first frame where that is given."""
-        make, known = self.generation, None
+        make, known = self.of_motion.get(label.motion, self.generation), None
         x = make.noise(self.frames, *self.size, seed=self.seed + number)
-        condition = make.video.embed(Travel.of(caption, self.frames, self.negative).prompts())
+        condition = make.video.embed(Travel.of(label.caption, self.frames, self.negative).prompts())
         if self.first:
             x, condition, known = self.first.begin(make, true[:1], x, condition)
         latents = make.path(x, condition, grid=self.grid, known=known)

@@ -6,11 +6,11 @@ from typing import Any
 
 from priors.base import Prior
 from suite.diffusion.samplers import Grid
-from video.motion.files import load_lora
 from video.motion.modules import Motion
 from video.motion_prior import MotionPrior
 from video.prompts import Travel
 from video.sampling import Sampling
+from video.shipped import lora_of
 from video.windows import Windows
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class Generation(Sampling):
     Args:
         prior: The image prior.
         motion: Motion modules for it; None makes every frame by itself.
-        loras: File -> strength: domain adapters and MotionLoRAs, mixed.
+        loras: File, or motion with a shipped LoRA -> strength: domain adapters and MotionLoRAs, mixed.
         windows, sampler, steps, scale, frame_seeds, shared_noise, seed: See `Sampling`.
 
     Raises:
@@ -43,7 +43,7 @@ class Generation(Sampling):
         shared_noise: float | None = None,
         seed: int = 0,
     ) -> None:
-        mixed = [(load_lora(path), weight) for path, weight in (loras or {}).items()]
+        mixed = [(lora_of(name), weight) for name, weight in (loras or {}).items()]
         super().__init__(
             MotionPrior(prior, motion, loras=mixed), windows=windows, sampler=sampler, steps=steps, scale=scale,
             frame_seeds=frame_seeds, shared_noise=shared_noise, seed=seed,

@@ -36,6 +36,7 @@ class TrainMotionLora(TrainOnClips):
         camera: A move of the camera that is made of the clips by crops: pan_left, pan_right, tilt_up, tilt_down,
             zoom_in, zoom_out, roll_clockwise or roll_anticlockwise; empty for none.
         camera_amount: How much: the part of the picture that the moving window leaves out, above 0 and at most 0.5.
+        half: Write it in half precision.
         steps: Number of steps.
         seed: Of weights, clips and noise.
     """
@@ -53,6 +54,7 @@ class TrainMotionLora(TrainOnClips):
         alpha: float = 1.0,
         camera: str = "",
         camera_amount: float = 0.33,
+        half: bool = False,
         steps: int = 2000,
         seed: int = 0,
     ) -> None:
@@ -61,6 +63,7 @@ class TrainMotionLora(TrainOnClips):
             raise UserError(f"alpha must be positive, got {alpha}.")
         motion.check_fit(unet_of(prior))
         motion.check_frames(clips.frames)
+        self.half = half
         self.motion, self.alpha = motion.requires_grad_(False), alpha
         self.camera, self.camera_amount = camera, camera_amount
         self.adapters = [load_lora(domain_adapter)] if domain_adapter else []
@@ -94,6 +97,6 @@ class TrainMotionLora(TrainOnClips):
     def finish(self, run: Run) -> dict[str, float]:
         """motion_lora.safetensors in the original's names, motion_lora_diffusers.safetensors in peft's."""
         average, path = self.training.average, run.path("motion_lora.safetensors")
-        save_lora(average, path, strength=self.alpha)
-        save_lora(average, run.path("motion_lora_diffusers.safetensors"), strength=self.alpha, peft=True)
+        for peft, name in ((False, path.name), (True, "motion_lora_diffusers.safetensors")):
+            save_lora(average, run.path(name), strength=self.alpha, peft=peft, half=self.half)
         return self.measured() | {"lora_megabytes": path.stat().st_size / 1e6}

@@ -164,6 +164,7 @@ def test_modules_of_another_base_are_refused(image):
         ({"sampler": "plms"}, "sampler='plms' is not one of: dpmpp_2m, ddim, euler, heun"),
         ({"prompt": {20: "a red car"}}, "stop at frame 20, and the clip's frames are 0 to 15"),
         ({"loras": {"none.safetensors": 1.0}}, "There is no checkpoint at none.safetensors"),
+        ({"loras": {"runing": 1.0}}, "There is no LoRA 'runing': give a file, or one of: .*running"),
         (
             {"frames": 40},
             "40 frames are more than the 32 positions of .*: make at most 32, or let context windows",

@@ -151,17 +151,20 @@ def load_lora(path: str) -> LoRA:
     return LoRA(pairs, name=str(place)).requires_grad_(False).eval()
 
 
-def save_lora(lora: LoRA, path: str | Path, *, strength: float | int = 1.0, peft: bool = False) -> None:
+def save_lora(
+    lora: LoRA, path: str | Path, *, strength: float | int = 1.0, peft: bool = False, half: bool = False
+) -> None:
     """Write a LoRA with its strength multiplied in, so that its file is meant to be used at 1.
 
     Args:
         path: .safetensors or .ckpt.
         peft: In peft's names, as diffusers writes them, instead of the original's.
+        half: In half precision.
     """
     tensors = {}
     for target, (down, up) in lora.pairs(float(strength)).items():
         names = _peft_names(target) if peft else _original_names(target)
-        tensors |= dict(zip(names, (down, up)))
+        tensors |= {key: x.half() if half else x for key, x in zip(names, (down, up))}
     _write(Path(path), tensors, {"format": "pt"})
 
 

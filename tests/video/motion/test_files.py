@@ -182,6 +182,9 @@ def test_loras_round_trip(tmp_path):
     half = load_lora(str(tmp_path / "peft.safetensors")).pairs()
     for target, (down, up) in lora.pairs().items():
         assert torch.equal(half[target][0], down) and torch.equal(half[target][1], 0.5 * up)
+    save_lora(lora, tmp_path / "small.safetensors", half=True)
+    for name, tensor in load_file(tmp_path / "small.safetensors").items():
+        assert torch.equal(tensor, tensors[name].half())
 
 
 @pytest.mark.parametrize(
