@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from priors.stable_diffusion import load
 from suite.diffusion.samplers import dpmpp_2m
 from suite.errors import UserError
 from suite.io.images import read_image
@@ -17,6 +18,7 @@ from video.motion.lora import fresh_lora
 from video.motion.modules import Motion, build_adapter, fresh
 from video.products import evenly, frame_store, still_words
 from video.prompts import Travel
+from video.shipped import pocket_motion
 from video.text_to_video import TextToVideo
 from video.windows import Windows
 
@@ -175,3 +177,18 @@ def test_bad_input_is_one_line(image, motion, options, message):
     """Said before anything is made, with the way out."""
     with pytest.raises(UserError, match=message):
         TextToVideo(**({"prior": image, "motion": motion, "prompt": "a red car"} | options))
+
+
+def test_a_shipped_lora_is_mentioned(caplog):
+    """Where the words ask for a motion that has one, and none is asked for."""
+    caplog.set_level("INFO")
+    asked = {
+        "prior": load("pocket"),
+        "motion": pocket_motion(),
+        "prompt": "a person in a green shirt, running",
+    }
+    TextToVideo(**asked, loras={"running": 1.0})
+    TextToVideo(**asked | {"prompt": "a blue car, rising"})
+    assert "MotionLoRA" not in caplog.text
+    TextToVideo(**asked)
+    assert "loras='{running: 1.0}'" in caplog.text
