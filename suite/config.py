@@ -83,8 +83,8 @@ def conform(value: Any, option: Option, target: Callable) -> Any:
     """The plain value as the annotation wants it: 100 becomes 100.0 for a float, a list becomes a tuple.
 
     Raises:
-        UserError: A number, text or choice where the annotation admits none such. Other mismatches are left
-            to the constructor.
+        UserError: A number, text, choice, list or mapping where the annotation admits none such. Other mismatches
+            are left to the constructor.
     """
     converted, fits = _converted(value, option.annotation)
     if not fits:
@@ -99,7 +99,7 @@ def _converted(value: Any, annotation: Any) -> tuple[Any, bool]:
     kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     if isinstance(value, list | tuple):
-        return _converted_list(value, kinds), True
+        return _converted_list(value, kinds), not _understood(kinds)
     if isinstance(value, dict):
         return _converted_mapping(value, kinds)
     if value is None or isinstance(value, bool):
@@ -115,8 +115,12 @@ def _converted(value: Any, annotation: Any) -> tuple[Any, bool]:
         value = Path(value) if Path in kinds and str not in kinds else value
     else:
         return value, True
-    understood = (kind in SCALARS or get_origin(kind) in (Literal, Mapping) for kind in kinds)
-    return value, fits or not all(understood)
+    return value, fits or not _understood(kinds)
+
+
+def _understood(kinds: Sequence) -> bool:
+    """Whether these are scalars, choices and mappings alone."""
+    return all(kind in SCALARS or get_origin(kind) in (Literal, Mapping) for kind in kinds)
 
 
 def _converted_mapping(values: dict, kinds: Sequence) -> tuple[dict, bool]:
@@ -125,7 +129,7 @@ def _converted_mapping(values: dict, kinds: Sequence) -> tuple[dict, bool]:
         if get_origin(kind) is Mapping:
             found = {key: _converted(value, get_args(kind)[1]) for key, value in values.items()}
             return {key: value for key, (value, _) in found.items()}, all(fits for _, fits in found.values())
-    return values, True
+    return values, not _understood(kinds)
 
 
 def _converted_list(values: Sequence, kinds: Sequence) -> Sequence:

@@ -144,7 +144,7 @@ class EvaluateMotion(ClipTask):
         files = {m: path for m, path in loras_in(folder).items() if m in self.motions_known}
         if not files:
             raise UserError(
-                f"{folder} has no MotionLoRA that is named after a motion, as {self.motions_known[0]}.safetensors."
+                f"{folder} has no MotionLoRA that is named after a motion, as raising_both_arms.safetensors."
             )
         return {m: self.generation_with((self.loras or {}) | {str(path): 1.0}) for m, path in files.items()}
 

@@ -137,6 +137,9 @@ def test_values_take_the_annotated_type(key, given, expected):
         (painter(steps=1.5), "steps of .*Painter must be int, got 1.5"),
         (painter(steps=True), "steps of .*Painter must be int, got True"),
         (painter(name=3), "name of .*Painter must be str, got 3"),
+        (painter(steps=[1]), r"steps of .*Painter must be int, got \[1\]"),
+        (painter(steps={"a": 1}), "steps of .*Painter must be int, got {'a': 1}"),
+        (painter(mixed=["blue"]), r"mixed of .* got \['blue'\]. Colours, as {red: 0.5}."),
         (painter(steps=None), "steps of .*Painter must be int, got None"),
         (
             painter(mixed="blue"),
