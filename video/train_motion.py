@@ -15,8 +15,8 @@ from priors.train.v_loss import Noised
 from suite.errors import UserError
 from suite.run import Run
 from suite.types import Frames
+from video.motion.building import fresh, taught_places, taught_words
 from video.motion.files import load, load_lora, save
-from video.motion.modules import fresh, taught_places, taught_words
 from video.motion.sources import ClipData
 from video.motion.training import Recipe, TrainOnClips
 from video.motion_prior import MotionPrior, first_frame_alone, unet_of, with_still

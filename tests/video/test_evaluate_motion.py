@@ -11,9 +11,9 @@ from suite.metrics.clip_judge import ClipJudge
 from suite.run import Run
 from suite.toyworld.motions import CLIP_MOTIONS, held_out_motion
 from video.evaluate_motion import EvaluateMotion
+from video.motion.building import fresh
 from video.motion.files import save_lora
 from video.motion.lora import fresh_lora
-from video.motion.modules import fresh
 from video.windows import Windows
 
 

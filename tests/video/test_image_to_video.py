@@ -13,7 +13,7 @@ from suite.run import Run
 from video.framing import fitted, natural_size, read_still
 from video.generation import Generation
 from video.image_to_video import ImageToVideo
-from video.motion.modules import fresh
+from video.motion.building import fresh
 from video.prompts import Travel
 from video.sampling import Completing, Known
 

@@ -7,7 +7,8 @@ from priors.analytic import GaussianPrior
 from suite.diffusion.samplers import ddim, dpmpp_2m, euler, heun
 from suite.errors import UserError
 from suite.rng import generator
-from video.motion.modules import Motion, fresh
+from video.motion.building import fresh
+from video.motion.modules import Motion
 from video.motion_prior import MotionPrior
 
 

@@ -16,8 +16,9 @@ from suite.run import Run
 from tests.video.motion.originals import random_original
 from tests.video.test_train_motion import training
 from video.image_to_video import ImageToVideo
+from video.motion.building import fresh
 from video.motion.files import load, save
-from video.motion.modules import Motion, fresh
+from video.motion.modules import Motion
 from video.motion_prior import MotionPrior, first_frame_alone, with_still
 from video.windows import Windowed, Windows
 

@@ -13,9 +13,10 @@ from suite.io.videos import VideoFile
 from suite.rng import generator
 from suite.run import Run
 from video.generation import Generation
+from video.motion.building import build_adapter, fresh
 from video.motion.files import save, save_lora
 from video.motion.lora import fresh_lora
-from video.motion.modules import Motion, build_adapter, fresh
+from video.motion.modules import Motion
 from video.products import evenly, frame_store, still_words
 from video.prompts import Travel
 from video.shipped import pocket_motion

@@ -11,8 +11,8 @@ from suite.io.images import read_image
 from suite.rng import generator
 from suite.run import Run
 from tests.video.motion.originals import random_original
+from video.motion.building import fresh
 from video.motion.files import load, load_lora
-from video.motion.modules import fresh
 from video.motion.sources import ClipData
 from video.motion.training import Recipe
 from video.motion_prior import MotionPrior

@@ -10,7 +10,7 @@ from suite.io.images import read_image
 from suite.io.videos import VideoFile, write_video
 from suite.rng import generator
 from suite.run import Run
-from video.motion.modules import fresh
+from video.motion.building import fresh
 from video.video_to_video import VideoToVideo
 from video.windows import Windows
 

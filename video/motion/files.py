@@ -21,6 +21,7 @@ from priors.loading.weights import check_whole, choose
 from suite.errors import UserError
 from suite.io.paths import existing_file
 from suite.io.weights import check_same_tensors, write_atomically
+from video.motion.building import build_adapter, check_heads
 from video.motion.layouts import (
     Tensors,
     add_tables,
@@ -32,7 +33,7 @@ from video.motion.layouts import (
     to_original,
 )
 from video.motion.lora import LoRA
-from video.motion.modules import Motion, build_adapter, check_heads
+from video.motion.modules import Motion
 
 logger = logging.getLogger(__name__)
 

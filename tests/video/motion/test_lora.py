@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 
 from suite.errors import UserError
 from suite.rng import generator
+from video.motion.building import fresh
 from video.motion.files import load_lora, save_lora
 from video.motion.lora import LoRA, fresh_lora
-from video.motion.modules import fresh
 from video.motion_prior import MotionPrior
 
 

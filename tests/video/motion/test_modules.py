@@ -12,9 +12,10 @@ from priors.stable_diffusion import load
 from suite.errors import UserError
 from suite.rng import generator
 from tests.video.motion.originals import PREFIX, random_original, slow_module
+from video.motion.building import fresh, taught_places, taught_words
 from video.motion.files import load as load_motion
 from video.motion.insertion import Insertion, inserted, norms_of_resnets, places
-from video.motion.modules import Motion, fresh, taught_places, taught_words
+from video.motion.modules import Motion
 from video.motion_prior import MotionPrior
 
 
