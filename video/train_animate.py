@@ -21,9 +21,9 @@ from video.animate.animator import Animator, fresh
 from video.animate.files import load, load_encoder, needs_prior, save
 from video.animate.sources import AnimationData
 from video.animate.training import Samples, animated, measured, prepared, samples_of, step_loss, strips
+from video.motion.building import fresh as fresh_motion
 from video.motion.files import load as load_motion
 from video.motion.modules import Motion
-from video.motion.modules import fresh as fresh_motion
 from video.motion.training import SHOWN, SMALL, Learner, Recipe
 from video.motion_prior import unet_of
 

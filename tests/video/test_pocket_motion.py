@@ -1,14 +1,20 @@
 """The shipped motion modules: what they add to the pocket prior on true clips."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from priors.stable_diffusion import load
 from suite.rng import generator
 from suite.toyworld.clips import Clips
+from video.evaluate_motion import EvaluateMotion
+from video.motion.lora import fresh_lora
 from video.motion.modules import mixed_noise
+from video.motion.sources import known_motions
 from video.motion_prior import MotionPrior
 from video.shipped import FILE, LORAS, lora_of, loras_in, pocket_motion
+from video.windows import Windows
 
 MOTIONS = ("spinning", "sliding left", "rising", "growing")
 
@@ -46,18 +52,28 @@ def test_frames_tell_each_other_what_they_show(errors):
 
 
 @pytest.mark.parametrize("motion", sorted(loras_in(LORAS)))
-def test_a_motion_lora_knows_its_motion(motion):
-    """Of noisy clips of it that training did not show, most are seen more truly with the LoRA than without."""
-    clips = Clips(frames=8, motions=(motion,), split="held_out", from_rest=True).batch(8, 4321, 0)
-    image, modules, found = load("pocket"), pocket_motion(), []
-    for loras in ([], [(lora_of(motion), 1.0)]):
-        prior = MotionPrior(image, modules, loras=loras)
-        x_0 = prior.encode(torch.from_numpy(clips.frames).movedim(-1, 2))
-        t, common = torch.full((8,), 0.5), torch.randn(x_0[:, :1].shape, generator=generator(0, 0, "common"))
-        own = torch.randn(x_0.shape, generator=generator(0, 0, "own"))
-        alpha, sigma = (v.view(-1, 1, 1, 1, 1) for v in prior.schedule.alpha_sigma(t))
-        x_t = alpha * x_0 + sigma * mixed_noise(own, common, prior.sampled_noise)
-        made = prior.predict(x_t, t, prior.embed([label.caption for label in clips.labels])).x_0
-        found.append((made - x_0).square().mean((1, 2, 3, 4)))
-    without, told = found
-    assert (told / without).median() < 0.99
+def test_a_motion_lora_is_of_a_motion_that_can_be_asked_for(motion):
+    """Its name is that of one, and it changes every projection of the modules."""
+    image, modules = load("pocket"), pocket_motion()
+    assert motion in known_motions(image)
+    lora = lora_of(motion)
+    lora.check_fit(modules.adapter)
+    assert set(lora.targets) == set(fresh_lora(modules.adapter, rank=1).targets)
+    assert all(float(up.abs().max()) > 0 for _, up in lora.pairs().values())
+
+
+@pytest.mark.parametrize("motion", ["wobbling", "raising both arms"])
+def test_with_its_lora_a_clip_shows_its_motion(motion):
+    """As the independent clip judge says, of few steps already; without it the cactus bounces."""
+    caption = {
+        "wobbling": "a green cactus",
+        "raising both arms": "a person in a green shirt and blue trousers",
+    }
+    asked = {"prior": load("pocket"), "motion": pocket_motion(), "windows": Windows(), "steps": 8}
+    said = []
+    for loras in ({motion: 1.0}, {}):
+        task = EvaluateMotion(**asked, loras=loras)
+        true, label = task.true_clip(0)
+        made = task.sampled(0, replace(label, motion=motion, caption=f"{caption[motion]}, {motion}"), true)
+        said += task.movements.named(made[None], among=task.motions_known)
+    assert said[0] == motion and (motion != "wobbling" or said[1] != motion)

@@ -22,7 +22,7 @@ from video.animate.animator import fresh
 from video.animate.files import load, needs_prior, save
 from video.animate.sources import AnimationData, FolderAnimations
 from video.animate.training import part_loss, prepared, samples_of, strips
-from video.motion.modules import fresh as fresh_motion
+from video.motion.building import fresh as fresh_motion
 from video.motion.training import Recipe
 from video.train_animate import TrainAnimate
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from suite.rng import generator
 from video.animate.animator import Animator, fresh
-from video.motion.modules import fresh as fresh_motion
+from video.motion.building import fresh as fresh_motion
 
 
 def animator(prior, *, motion: bool = False, seed: int = 0) -> Animator:

@@ -15,7 +15,7 @@ from video.animate.animate_prior import POSES, AnimatePrior
 from video.animate.animator import Animator, fresh
 from video.animate.pose_guider import PoseGuider, widths_for
 from video.animate.reference_net import look, seeing, self_attentions
-from video.motion.modules import fresh as fresh_motion
+from video.motion.building import fresh as fresh_motion
 from video.windows import Windowed, Windows
 
 
