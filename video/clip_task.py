@@ -82,9 +82,8 @@ class ClipTask(Task, ABC):
         self.travel = Travel.of(self.prompt, frames, self.negative)
         self.generation.check_words(self.travel)
         if self.motion is not None and self.motion.name == str(FILE) and not self.loras:
-            for motion in {part.strip() for text in self.travel.texts for part in text.split(",")} & {
-                *loras_in(LORAS)
-            }:
+            said = {part.strip() for text in self.travel.texts for part in text.split(",")}
+            for motion in (name for name in loras_in(LORAS) if name in said):
                 log.info(
                     "There is a MotionLoRA for this: loras='{%s: 1.0}' shows %s more surely.", motion, motion
                 )

@@ -28,7 +28,9 @@ def lora_of(name: str) -> LoRA:
     Raises:
         UserError: There is neither; or what `load_lora` says of the file.
     """
-    motions, is_file = loras_in(LORAS), Path(name).suffix != "" or Path(name).expanduser().exists()
-    if name not in motions and not is_file:
+    motions = loras_in(LORAS)
+    if Path(name).suffix or Path(name).expanduser().is_file():  # a folder may be called "running" too
+        return load_lora(name)
+    if name not in motions:
         raise UserError(f"There is no LoRA {name!r}: give a file, or one of: {', '.join(motions)}.")
-    return load_lora(name if is_file else str(motions[name]))
+    return load_lora(str(motions[name]))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from priors.stable_diffusion import load
+from suite.errors import UserError
 from suite.rng import generator
 from suite.toyworld.clips import Clips
 from video.evaluate_motion import EvaluateMotion
@@ -77,3 +78,13 @@ def test_with_its_lora_a_clip_shows_its_motion(motion):
         made = task.sampled(0, replace(label, motion=motion, caption=f"{caption[motion]}, {motion}"), true)
         said += task.movements.named(made[None], among=task.motions_known)
     assert said[0] == motion and (motion != "wobbling" or said[1] != motion)
+
+
+def test_a_folder_may_have_a_motions_name(tmp_path, monkeypatch):
+    """The shipped LoRA is meant all the same; a file of that name is taken for what it is."""
+    (tmp_path / "running").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert lora_of("running").name == str(loras_in(LORAS)["running"])
+    (tmp_path / "waving").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="waving"):
+        lora_of("waving")
