@@ -7,7 +7,8 @@ A denoiser that is shown the volume's view from the wanted camera need not learn
 where the picture does not tell (GeNVS, Chan et al. 2023, arXiv:2304.02602). Trained by `suite train_view_volume`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -15,16 +16,19 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.resnet import ResnetBlock2D
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from priors.shape_memory import Recalled, ShapeMemory
 from suite.geometry.cameras import Cameras
 from suite.geometry.frustum_volumes import Volumes
 from suite.types import Images
 
 EMPTY = -4.0  # raw density at the start: a ray is stopped half the time
 STEEP = 32.0  # times what the last layer says of density: a surface is a step of ten or so between two voxels
+FIRM, FILLED = 30.0, 0.35  # a recalled surface lies where so much of a voxel is filled, and is as steep as this
+SWIFT = 8.0  # times what the last layer says of how far the memory is trusted
 GROUPS = 16
 
 
@@ -39,6 +43,7 @@ class ViewVolume(ModelMixin, ConfigMixin):
         blocks: Of the transformer.
         turns: How often the patches go through all of them.
         channels: At the grid's resolution, and at half of it.
+        shape_memory: The configuration of a `ShapeMemory`, whose shapes it is reminded of; none without.
     """
 
     @register_to_config
@@ -51,6 +56,7 @@ class ViewVolume(ModelMixin, ConfigMixin):
         blocks: int = 2,
         turns: int = 4,
         channels: Sequence[int] = (48, 96),
+        shape_memory: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if size // patch * 4 != grid or size % grid:
@@ -82,16 +88,33 @@ class ViewVolume(ModelMixin, ConfigMixin):
             self.conv_out.weight[:grid] /= STEEP
             self.conv_out.bias.zero_()
             self.conv_out.bias[:grid] = EMPTY / STEEP
+        self.memory = None
+        if shape_memory is not None:
+            self.memory = ShapeMemory(**shape_memory)
+            self.recalled = nn.Conv2d(grid, fine, 3, padding=1)
+            self.trust = nn.Conv2d(fine, grid, 1)
+            for weight in (self.recalled.weight, self.recalled.bias, self.trust.weight):
+                nn.init.zeros_(weight)
+            nn.init.constant_(self.trust.bias, -1 / SWIFT)
 
-    def forward(self, images: Images, tokens: Float[Tensor, "b l k"], reference: Cameras) -> Volumes:
+    def forward(
+        self,
+        images: Images,
+        tokens: Float[Tensor, "b l k"],
+        reference: Cameras,
+        recalled: Recalled | None = None,
+    ) -> Volumes:
         """Volumes of pictures.
 
         Args:
             images: RGB in [0, 1], of the configured size.
             tokens: What the picture's encoder says: one for the whole, then one a patch.
             reference: The cameras that took them.
+            recalled: What its memory says of them, where that is known already.
         """
         grid, side = self.config.grid, self.config.size // self.config.patch
+        if recalled is None:
+            recalled = self.recall(images, reference)
         elevation = torch.deg2rad(reference.elevation_deg)
         told = torch.stack([elevation.sin(), elevation.cos(), reference.distance - 1.8], dim=1)
         camera = self.camera(told.to(images.dtype))
@@ -101,11 +124,27 @@ class ViewVolume(ModelMixin, ConfigMixin):
                 x = block(x)
         x = x[:, 1:].movedim(1, 2).unflatten(2, (side, side))
         fine = self.pixels(F.pixel_unshuffle(2 * images - 1, self.config.size // grid))
+        if recalled is not None:
+            fine = fine + self.recalled(recalled.to(fine.dtype))
         for block, beside in ((self.middle, self.smaller(F.silu(fine))), (self.fine, fine)):
             x = block(torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), beside], dim=1), camera)
-        x = self.conv_out(F.silu(self.norm(x))).float().unflatten(1, (4, grid))
-        seen = F.avg_pool2d(images, self.config.size // grid)[:, :, None]
-        return torch.cat([STEEP * x[:, :1], x[:, 1:] + seen], dim=1).permute(0, 2, 3, 4, 1).contiguous()
+        x = F.silu(self.norm(x))
+        trust = (SWIFT * self.trust(x).float()).sigmoid() if recalled is not None else None
+        x = self.conv_out(x).float().unflatten(1, (4, grid))
+        density, seen = STEEP * x[:, 0], F.avg_pool2d(images, self.config.size // grid)[:, :, None]
+        if recalled is not None:
+            density = density + trust * FIRM * (recalled - FILLED)
+        return torch.cat([density[:, None], x[:, 1:] + seen], dim=1).permute(0, 2, 3, 4, 1).contiguous()
+
+    def recall(
+        self, images: Images, reference: Cameras, *, without: Int[Tensor, " b"] | None = None
+    ) -> Recalled | None:
+        """What the memory says of pictures, where there is one: see `ShapeMemory.recall`."""
+        if self.memory is None:
+            return None
+        grid = self.config.grid
+        with torch.autocast(images.device.type, enabled=False):
+            return self.memory.recall(images.float(), reference, grid, grid, without=without)
 
     def of(self, images: Images, tokens: Float[Tensor, "b l k"], reference: Cameras) -> Volumes:
         """The same of pictures of any size, in this network's precision."""
@@ -113,3 +152,13 @@ class ViewVolume(ModelMixin, ConfigMixin):
         if images.shape[-2:] != side:
             images = F.interpolate(images, side, mode="bilinear", antialias=True)
         return self(images.to(self.dtype), tokens, reference)
+
+
+def reminded(volume: ViewVolume, memory: ShapeMemory) -> ViewVolume:
+    """The same network with this memory, of which it trusts a quarter at first if it had none."""
+    options = {name: value for name, value in memory.config.items() if not name.startswith("_")}
+    larger = ViewVolume(**{**volume.config, "shape_memory": options})
+    kept = {name: value for name, value in volume.state_dict().items() if not name.startswith("memory.")}
+    larger.load_state_dict({**larger.state_dict(), **kept})
+    larger.memory = memory
+    return larger

@@ -64,10 +64,12 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
 
 def matrices_and_others(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Which of a network's parameters Muon serves; embeddings, vectors and layers named conv_out are the others."""
+    """Which of what a network learns Muon serves; embeddings, vectors and layers named conv_out are the others."""
     matrices, others = [], []
     tables = {id(m.weight) for m in network.modules() if isinstance(m, nn.Embedding)}
     for name, p in network.named_parameters():
+        if not p.requires_grad:
+            continue
         inside = p.dim() in (2, 4) and id(p) not in tables and "conv_out" not in name
         (matrices if inside else others).append(p)
     return matrices, others

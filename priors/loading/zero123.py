@@ -33,12 +33,14 @@ from priors.loading.folders import (
 )
 from priors.loading.single_files import CONFIGURATIONS, UNET, VAE, filled, ldm_unet, ldm_vae
 from priors.loading.weights import choose, read_tensors
+from priors.shape_memory import ShapeMemory
 from priors.view_condition import has_projection
 from priors.view_volume import ViewVolume
 from suite.errors import UserError
 
 VISION, PROJECTION = "cond_stage_model.model.visual.", "cc_projection."
 VOLUME = "view_volume"  # a folder that only `suite train_novel_view volume=` writes
+MEMORY = "shape_memory"  # a folder of `suite train_shape_memory`, whose contents a view volume holds afterwards
 POSES = {"radius": 4, "polar": 4, "radius_polar": 5}  # how many numbers; see priors.zero123.relative_pose
 
 
@@ -147,6 +149,19 @@ def load_view_volume(folder: str | Path) -> tuple[nn.Module, nn.Module | None]:
             load(folder / "image_encoder", class_of("transformers", encoder)),
             load(volume, ViewVolume) if volume.is_dir() else None,
         )
+
+
+def load_shape_memory(folder: str | Path) -> ShapeMemory:
+    """The memory of shapes that `suite train_shape_memory` made.
+
+    Raises:
+        UserError: There is none.
+    """
+    folder = Path(folder).expanduser()
+    if not (folder / MEMORY).is_dir():
+        raise UserError(f"'{folder}' has no folder {MEMORY}/. Give one that suite train_shape_memory made.")
+    with quiet():
+        return load_network(folder / MEMORY, ShapeMemory, variant=None, dtype=torch.float32)
 
 
 def load_zero123_file(

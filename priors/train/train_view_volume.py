@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from priors.loading.zero123 import load_view_volume
+from priors.loading.zero123 import load_shape_memory, load_view_volume
 from priors.train.base import CODEC_BATCH, TrainDenoiser, check_sizes
 from priors.train.denoiser import save_half
 from priors.train.train_novel_view import PREVIEWED, pictures_of
 from priors.train.v_loss import follow
 from priors.train.view_denoiser import PATCH, build_image_encoder
+from priors.shape_memory import Recalled
 from priors.view_condition import image_tokens
-from priors.view_volume import ViewVolume
+from priors.view_volume import ViewVolume, reminded
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
 from suite.geometry.frustum_volumes import Volumes, cast_rays, render_volumes
@@ -45,6 +46,7 @@ class VolumeTraining(nn.Module):
         ema: Decay of the moving average.
         autocast: Whether matrix products run in bfloat16.
         seed: Of the first weights.
+        memory: A folder of `suite train_shape_memory`; empty for what init has.
     """
 
     evolving = True  # the moving average needs no gradient, but belongs to the state
@@ -59,6 +61,7 @@ class VolumeTraining(nn.Module):
         ema: float = 0.999,
         autocast: bool = True,
         seed: int = 0,
+        memory: str = "",
     ) -> None:
         super().__init__()
         self.decay, self.autocast = ema, autocast
@@ -67,17 +70,29 @@ class VolumeTraining(nn.Module):
             encoder, volume = load_view_volume(init) if init else (None, None)
             encoder = encoder or build_image_encoder(size, width, layers)
             volume = volume or ViewVolume(size, size // 2, encoder.config.hidden_size, PATCH)
+            if memory:
+                volume = reminded(volume, load_shape_memory(memory))
         encoder.set_attn_implementation("eager")
         parts = {"image_encoder": encoder, "view_volume": volume}
         self.learning = nn.ModuleDict(parts).float().train().requires_grad_(True)
         self.learning.to(memory_format=torch.channels_last)
+        if volume.memory:
+            volume.memory.requires_grad_(False).eval()
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
 
-    def volumes(self, images: Images, reference: Cameras, *, average: bool = False) -> Volumes:
-        """Of pictures, by what learns or by its average."""
+    def volumes(
+        self,
+        images: Images,
+        reference: Cameras,
+        recalled: Recalled | None = None,
+        *,
+        average: bool = False,
+    ) -> Volumes:
+        """Of pictures, by what learns or by its average; `recalled` as `ViewVolume.forward` has it."""
         parts = self.average if average else self.learning
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast and not average):
-            return parts["view_volume"](images, image_tokens(parts["image_encoder"], images), reference)
+            tokens = image_tokens(parts["image_encoder"], images)
+            return parts["view_volume"](images, tokens, reference, recalled)
 
     def update_average(self, step: int) -> None:
         """Move the average towards what was learnt; quickly at first."""
@@ -95,6 +110,9 @@ class TrainViewVolume(TrainDenoiser):
     Args:
         objects: A folder of meshes to learn too, as `suite prepare_objects` makes; empty for none.
         init: A folder to go on from, or a Zero123 whose picture encoder to begin with.
+        memory: The folder that `suite train_shape_memory` made, of shapes that pictures may remind of; empty for
+            what init has.
+        forget: Share of things whose own shape is not recalled, so that others' help with what is new.
         size: Height and width of the pictures in pixels.
         batch: Things in a step.
         views: Views of each: one is given, all are compared.
@@ -102,6 +120,7 @@ class TrainViewVolume(TrainDenoiser):
         geometry: Weight of true depths, -log of how much of a ray ends where it should, beside squared errors.
         structure: Weight of 1 - SSIM of the squares beside them.
         shares: How often a thing is a procedural object, a real object, and a person.
+        repaint: Share of real objects that are painted as toyworld's are.
         reuse: Steps for which a new batch of things is rendered once.
         pool: Rendered batches that are kept to draw from.
         steps: Number of steps.
@@ -118,6 +137,8 @@ class TrainViewVolume(TrainDenoiser):
         *,
         objects: str = "",
         init: str = "",
+        memory: str = "",
+        forget: float = 0.4,
         size: int = 64,
         batch: int = 32,
         views: int = 4,
@@ -125,6 +146,7 @@ class TrainViewVolume(TrainDenoiser):
         geometry: float = 0.01,
         structure: float = 0.02,
         shares: tuple[float, float, float] = (0.6, 0.3, 0.1),
+        repaint: float = 0.5,
         reuse: int = 4,
         pool: int = 64,
         steps: int = 20_000,
@@ -141,18 +163,24 @@ class TrainViewVolume(TrainDenoiser):
             raise UserError(f"patch must be {WINDOW} (SSIM's window) to {size} pixels, got {patch}.")
         self.patch, self.geometry, self.structure = patch, geometry, structure
         real = real_surfaces(objects) if objects else []
-        pairs = ViewPairs(real=real, size=size, views=views, depths=True, shares=shares)
+        pairs = ViewPairs(real=real, size=size, views=views, depths=True, shares=shares, repaint=repaint)
         self.training = VolumeTraining(
-            init=init, size=size, width=width, layers=layers, ema=ema, autocast=half, seed=seed
-        )
+            init=init, size=size, width=width, layers=layers, ema=ema, autocast=half, seed=seed,
+            memory=memory,
+        )  # fmt: skip
+        self.forget = forget
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         device = next(self.training.parameters()).device
         strips, viewpoints = self.pool.draw(step, generator)
-        views, cameras = mirrored(*views_of(strips, viewpoints), generator)
+        views, cameras = views_of(strips, viewpoints)
+        recalled = self.recalled(views[:, 0, :3], cameras[0], viewpoints, generator)
+        views, cameras, turned = mirrored(views, cameras, generator)
         views, cameras = views.to(device), [camera.to(device) for camera in cameras]
-        volumes = self.training.volumes(views[:, 0, :3], cameras[0])
+        if recalled is not None:
+            recalled = torch.where(turned.to(device)[:, None, None, None], recalled.flip(-1), recalled)
+        volumes = self.training.volumes(views[:, 0, :3], cameras[0], recalled)
         errors, surprises, differences = [], [], []
         for number, camera in enumerate(cameras):
             pixels = random_squares(len(views), self.patch, self.size, generator).to(device)
@@ -169,6 +197,19 @@ class TrainViewVolume(TrainDenoiser):
         self.log("surprise", surprise.detach())
         self.log("difference", difference.detach())
         return error + self.geometry * surprise + self.structure * difference
+
+    def recalled(
+        self, images: Images, reference: Cameras, viewpoints: Sequence[Viewpoints], generator: torch.Generator
+    ) -> Recalled | None:
+        """What the memory says of pictures, some of whose own shapes it may not name."""
+        volume = self.training.learning["view_volume"]
+        if volume.memory is None:
+            return None
+        known = {name: number for number, name in enumerate(volume.memory.config.shapes)}
+        shapes = torch.tensor([known.get(seen.shape, -1) for seen in viewpoints])
+        forgotten = torch.rand(len(images), generator=generator) < self.forget
+        without = torch.where(forgotten, shapes, -1).to(volume.device)
+        return volume.recall(images.to(volume.device), reference.to(volume.device), without=without)
 
     def preview(self, step: int, run: Run) -> None:
         """Picture, volume's view and truth; PSNR and SSIM of held-out things in the log."""
@@ -216,13 +257,14 @@ def random_squares(count: int, side: int, size: int, generator: torch.Generator)
 
 def mirrored(
     views: Float[Tensor, "b v c h w"], cameras: Sequence[Cameras], generator: torch.Generator
-) -> tuple[Float[Tensor, "b v c h w"], list[Cameras]]:
-    """Every other thing, by chance, in a mirror: left is right, and azimuths are negative."""
+) -> tuple[Float[Tensor, "b v c h w"], list[Cameras], Bool[Tensor, " b"]]:
+    """Every other thing, by chance, in a mirror: left is right, and azimuths are negative; and which these are."""
     turn = torch.rand(len(views), generator=generator) < 0.5
     views = torch.where(turn[:, None, None, None, None], views.flip(-1), views)
     size = views.shape[-1]
     sign = torch.where(turn, -1.0, 1.0)
-    return views, [
+    cameras = [
         Cameras.orbit(sign * c.azimuth_deg, c.elevation_deg, c.distance, FOV_DEG, height=size, width=size)
         for c in cameras
     ]
+    return views, cameras, turn

@@ -5,7 +5,7 @@ light stands still while the camera moves, so that one surface has one colour in
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,11 +16,13 @@ from suite.geometry.cameras import Cameras
 from suite.toyworld import characters
 from suite.toyworld.dataset import Named, check_shares, orbit, random_directions, random_spec, specs_by_kind
 from suite.toyworld.objects import ObjectSpec, Surface, article, build, held_out
+from suite.toyworld.paints import COLORS, COMPANIONS, PATTERNS
 from suite.toyworld.render import Lights, Pictures, render
 
 FOV_DEG = 49.13
 DISTANCE = (1.5, 2.2)
 SPAN = 0.87  # depths lie this far before and behind a thing's middle: half a cube's diagonal
+LIKE = 0.3  # what differs from a colour by less is painted with it
 HELD_OUT_KINDS = ("armchair", "rabbit", "teapot", "truck")  # never shown in training
 SPLITS = {
     "train": lambda spec: not held_out(spec) and spec.kind not in HELD_OUT_KINDS,
@@ -36,12 +38,14 @@ class Viewpoints:
     Args:
         name: What is seen, in words that captions have too.
         azimuth_deg, elevation_deg, distance: `v` each; distances in longest sides.
+        shape: What has this shape whatever its paint: a procedural object's kind, a real object's name; "" else.
     """
 
     name: str
     azimuth_deg: tuple[float, ...]
     elevation_deg: tuple[float, ...]
     distance: tuple[float, ...]
+    shape: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class ViewPairs:
         depths: Whether images have a fourth channel.
         shares: How often a thing is a procedural object, a real object, and a person; splits other than "train"
             have procedural objects alone.
+        repaint: Share of the real objects that are painted as toyworld's are.
         split: "train" leaves out the held-out compositions and kinds; "held_out" shows such compositions of the other
             kinds; "held_out_kinds" shows the HELD_OUT_KINDS.
 
@@ -80,12 +85,16 @@ class ViewPairs:
         views: int = 4,
         depths: bool = False,
         shares: tuple[float, float, float] = (0.6, 0.3, 0.1),
+        repaint: float = 0.0,
         split: str = "train",
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"A split is {', '.join(SPLITS)}, got {split!r}.")
         if views < 2:
             raise ValueError(f"A pair needs two views, got views={views}.")
+        if not 0 <= repaint <= 1:
+            raise ValueError(f"repaint is a share from 0 to 1, got {repaint:g}.")
+        self.repaint = repaint
         weights = [share if real or i != 1 else 0.0 for i, share in enumerate(shares)]  # without any real, 0
         check_shares(3, shares=weights)
         self.shares = np.array(weights) / sum(weights) if split == "train" else np.array([1.0, 0.0, 0.0])
@@ -104,21 +113,37 @@ class ViewPairs:
 
     def _thing(self, random: np.random.Generator) -> tuple[np.ndarray, Viewpoints]:
         source = ("object", "real", "person")[random.choice(3, p=self.shares)]
+        shape = ""
         if source == "real":
             thing = self.real[random.integers(len(self.real))]
-            name, surface = f"{article(thing.name)} {thing.name}", thing.surface
+            name, surface, shape = f"{article(thing.name)} {thing.name}", thing.surface, thing.name
+            if self.repaint and random.random() < self.repaint:
+                surface = repainted(surface, random)
         elif source == "person":
             outfit, pose = characters.random_outfit(random), characters.random_pose(random)
             name, surface = characters.describe(outfit), characters.surface(outfit, pose)
         else:
             spec = self.spec(random)
-            name, surface = spec.prompt, build(spec)
-        viewpoints = random_viewpoints(name, self.views, random)
+            name, surface, shape = spec.prompt, build(spec), spec.kind
+        viewpoints = replace(random_viewpoints(name, self.views, random), shape=shape)
         pictures = pictures_from(surface, viewpoints, still_light(random), size=self.size)
         images = pictures.images
         if self.depths:
             images = np.concatenate([images, coded_depth(pictures, viewpoints)[..., None]], axis=-1)
         return np.concatenate(list(images), axis=1), viewpoints
+
+
+def repainted(surface: Surface, random: np.random.Generator) -> Surface:
+    """One of its colours, with what is like it, gives way to one of toyworld's, with a pattern in half of the cases."""
+    colors = surface.colors
+    old = colors[random.integers(len(colors))]
+    new = str(random.choice(list(COLORS)))
+    like = np.abs(colors - old).max(1) < LIKE
+    bright = (colors[like].mean(1, keepdims=True) + 0.1) / (old.mean() + 0.1)
+    colors = colors.copy()
+    colors[like] = np.clip(np.array(COLORS[new], np.float32) * np.clip(bright, 0.6, 1.3), 0, 1)
+    pattern = str(random.choice(PATTERNS)) if random.random() < 0.5 else "plain"
+    return replace(surface, colors=colors, patterned=like, pattern=pattern, companion=COMPANIONS[new])
 
 
 def cameras_of(viewpoints: Sequence[Viewpoints], size: int) -> Cameras:

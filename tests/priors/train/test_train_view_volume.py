@@ -39,8 +39,8 @@ def test_a_mirrored_thing_is_seen_by_mirrored_cameras(strips):
     volumes = torch.rand(4, 8, 8, 8, 4, generator=generator(0, 0, "volumes"))
     volumes[..., 0] = 4 * volumes[..., 0] - 4
     shown = [render_volumes(volumes, cameras[0], camera) for camera in cameras]
-    turned, other = mirrored(torch.stack(shown, 1), cameras, generator(1, 0, "mirror"))
-    which = (turned[:, 0] - shown[0]).abs().amax((1, 2, 3)) > 0
+    turned, other, which = mirrored(torch.stack(shown, 1), cameras, generator(1, 0, "mirror"))
+    assert torch.equal((turned[:, 0] - shown[0]).abs().amax((1, 2, 3)) > 0, which)
     assert 0 < int(which.sum()) < 4
     volumes = torch.where(which[:, None, None, None, None], volumes.flip(3), volumes)
     for k in range(3):

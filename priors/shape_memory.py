@@ -1,0 +1,268 @@
+"""What a picture reminds of: shapes of training objects, recognised and laid into the frustum of its camera.
+
+    h = CNN(picture, camera)      p(shape) = softmax(W h)      p(azimuth | shape) = softmax(V (h * e_shape))
+    weight of a hypothesis        p(shape) p(azimuth | shape) exp(-SURE (1 - IoU of its outline and the picture's))
+    recalled(x)                   sum over hypotheses of their weight times the shape's occupancy at x, turned
+
+A memory of shapes beside the network that completes what a picture shows (Mem3D, Yang et al. 2021, arXiv:2104.00858);
+here a shape is turned as the picture asks before it is laid beside it. Trained by `suite train_shape_memory`.
+"""
+
+import lzma
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from suite.geometry.cameras import Cameras
+from suite.geometry.frustum_volumes import REACH
+from suite.types import Images
+
+LEVELS = 4  # occupancies are kept to within half of one in so many
+LIKELIEST = 5  # shapes, and azimuths of each, whose outlines are compared
+KEPT = 4  # hypotheses of which a memory is the mean
+SURE = 30.0
+OUTLINE = 32  # outlines are compared at this size, of half as many layers
+FILLED = 0.25  # a voxel of which more is filled is seen in an outline
+WHITE = 1 / 16  # what is darker than white by more is the thing
+
+Recalled = Float[Tensor, "b layers rows columns"]  # occupancy in [0, 1]; layers from near to far
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """What each picture may show: `k` shapes, the azimuths they may be seen from, and how likely each is.
+
+    Args:
+        outlines: 1 - IoU of each outline and the picture's.
+    """
+
+    shapes: Int[Tensor, "b k"]
+    azimuths: Float[Tensor, "b k"]
+    weights: Float[Tensor, "b k"]
+    outlines: Float[Tensor, "b k"]
+
+    def best(self) -> "Hypotheses":
+        """The likeliest of each picture: `k` is 1."""
+        first = self.weights.argmax(1, keepdim=True)
+        parts = (self.shapes, self.azimuths, self.weights, self.outlines)
+        return Hypotheses(*(part.gather(1, first) for part in parts))
+
+
+class ShapeMemory(ModelMixin, ConfigMixin):
+    """Shapes, and the network that finds which of them a picture shows, and from where.
+
+    Args:
+        shapes: What they are called.
+        stored: Bytes of their grids, compressed.
+        grid: Voxels a side of the cube about the origin that has the longest side of objects.
+        bins: Azimuths that are told apart.
+        size: Height and width of pictures in pixels.
+        widths: Channels at 1/2, 1/4, 1/8 and 1/16 of the resolution.
+        cell: Channels of the coarsest level where its cells are told apart.
+        hidden: Numbers that a picture becomes.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        shapes: Sequence[str] = (),
+        stored: int = 0,
+        grid: int = 48,
+        bins: int = 36,
+        size: int = 64,
+        widths: Sequence[int] = (24, 48, 80, 112),
+        cell: int = 16,
+        hidden: int = 192,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("packed", torch.zeros(stored, dtype=torch.uint8))
+        self.register_buffer("grids", None, persistent=False)
+        self.stem = _normed(3, widths[0], 5, stride=2)
+        self.levels = nn.ModuleList(
+            nn.ModuleList([_normed(a, b, stride=2), _normed(b, b), _normed(b, b)])
+            for a, b in zip(widths, widths[1:])
+        )
+        self.narrow = nn.Conv2d(widths[-1], cell, 1)
+        cells = (size // 2 ** len(widths)) ** 2
+        self.looks = nn.Linear(cell * cells + widths[-1], hidden)
+        self.camera = nn.Linear(3, hidden)
+        self.both = nn.Linear(hidden, hidden)
+        self.shape = nn.Linear(hidden, len(shapes))
+        self.turned = nn.Embedding(len(shapes), hidden)
+        self.azimuth = nn.Linear(hidden, bins)
+        nn.init.ones_(self.turned.weight)
+
+    def features(self, images: Images, reference: Cameras) -> Float[Tensor, "b n"]:
+        """What a picture and its camera's elevation and distance become before the shape is named."""
+        x = F.relu(self.stem((4 * images - 2).contiguous(memory_format=torch.channels_last)))
+        for down, first, second in self.levels:
+            x = F.relu(down(x))
+            x = F.relu(x + second(F.relu(first(x))))
+        looks = self.looks(torch.cat([self.narrow(x).flatten(1), x.mean((2, 3))], dim=1))
+        elevation = torch.deg2rad(reference.elevation_deg)
+        told = torch.stack([elevation.sin(), elevation.cos(), reference.distance - 1.8], dim=1)
+        return F.relu(self.both(F.relu(looks) + self.camera(told.to(x.dtype))))
+
+    def azimuths(self, features: Float[Tensor, "b n"], shapes: Int[Tensor, " b"]) -> Float[Tensor, "b a"]:
+        """Logits of the azimuth that each picture was taken from, if this is the shape it shows."""
+        return self.azimuth(features * self.turned(shapes))
+
+    @torch.no_grad()
+    def recall(
+        self,
+        images: Images,
+        reference: Cameras,
+        layers: int,
+        side: int,
+        *,
+        without: Int[Tensor, " b"] | None = None,
+    ) -> Recalled:
+        """Occupancy in the pictures' frustums of what they remind of.
+
+        Args:
+            images: RGB in [0, 1] on white, of the configured size.
+            reference: The cameras that took them; their azimuths are not read.
+            layers: As `frustum_volumes` has them, of `side` rows and columns.
+            without: A shape for each picture that it may not remind of; negative for none.
+        """
+        found = self.hypotheses(images, reference, without=without)
+        laid = self.laid(found.shapes, found.azimuths, reference, layers, side)
+        return torch.einsum("bk,bkdij->bdij", found.weights, laid)
+
+    @torch.no_grad()
+    def hypotheses(
+        self, images: Images, reference: Cameras, *, without: Int[Tensor, " b"] | None = None
+    ) -> Hypotheses:
+        """The likeliest, turned until their outlines fit best; the options are those of `recall`."""
+        features = self.features(images.to(self.dtype), reference)
+        named = self.shape(features).float().log_softmax(1)
+        if without is not None:
+            forbidden = F.one_hot(without.clamp_min(0), named.shape[1]).bool() & (without >= 0)[:, None]
+            named = named.masked_fill(forbidden, -torch.inf)
+        count, bin_deg = min(LIKELIEST, named.shape[1]), 360 / self.config.bins
+        named, shapes = named.topk(count)
+        turned = self.azimuths(features.repeat_interleave(count, 0), shapes.flatten()).float().log_softmax(1)
+        turned, bins = turned.topk(LIKELIEST)
+        scores = (named[..., None] + turned.unflatten(0, (-1, count))).flatten(1)
+        shapes = shapes[..., None].expand(-1, -1, LIKELIEST).flatten(1)
+        azimuths = (bins * bin_deg).float().unflatten(0, (-1, count)).flatten(1)
+        mask = thing(images, OUTLINE)
+        outlines = self.compared(shapes, azimuths, reference, mask)
+        kept = (scores - SURE * outlines).topk(min(KEPT, scores.shape[1])).indices
+        shapes, azimuths, scores, outlines = (x.gather(1, kept) for x in (shapes, azimuths, scores, outlines))
+        for step in (bin_deg / 3, bin_deg / 6):  # nearer than a bin
+            tried = torch.stack([azimuths, azimuths - step, azimuths + step], dim=2)
+            beside = tried[..., 1:].flatten(1)
+            beside = self.compared(shapes.repeat_interleave(2, 1), beside, reference, mask)
+            outlines, best = torch.cat([outlines[..., None], beside.unflatten(1, (-1, 2))], dim=2).min(2)
+            azimuths = tried.gather(2, best[..., None])[..., 0]
+        return Hypotheses(shapes, azimuths, (scores - SURE * outlines).softmax(1), outlines)
+
+    def compared(
+        self,
+        shapes: Int[Tensor, "b k"],
+        azimuths: Float[Tensor, "b k"],
+        reference: Cameras,
+        mask: Float[Tensor, "b i j"],
+    ) -> Float[Tensor, "b k"]:
+        """1 - IoU of the outlines of turned shapes and of pictures."""
+        if mask.device.type == "cpu":
+            from priors.shape_memory_numba import outlines_numba as outlines
+        else:
+            outlines = outlines_torch
+        points = frustum_points(reference, OUTLINE // 2, OUTLINE).flatten(2, 3)
+        filled = self.unpacked() > FILLED * LEVELS
+        found = outlines(filled, shapes, azimuths, points).float().unflatten(2, (OUTLINE, OUTLINE))
+        shared = (found * mask[:, None]).sum((2, 3))
+        joint = found.sum((2, 3)) + mask.sum((1, 2))[:, None] - shared
+        return 1 - shared / joint.clamp_min(1)
+
+    def laid(
+        self,
+        shapes: Int[Tensor, "b k"],
+        azimuths: Float[Tensor, "b k"],
+        reference: Cameras,
+        layers: int,
+        side: int,
+    ) -> Float[Tensor, "b k layers side side"]:
+        """Occupancies of turned shapes in frustums, trilinear between voxels."""
+        b, k = shapes.shape
+        x, y, z = turned_points(frustum_points(reference, layers, side).flatten(1, 3), azimuths)
+        place = 2 * torch.stack([z, y, x], dim=-1).reshape(b * k, layers, side, side, 3)
+        grids = self.unpacked()[shapes.flatten(), None].float() / LEVELS
+        return F.grid_sample(grids, place, align_corners=False).reshape(b, k, layers, side, side)
+
+    def unpacked(self) -> UInt8[Tensor, "n x y z"]:
+        """How much of each voxel is filled, of LEVELS."""
+        if self.grids is None:
+            side = self.config.grid
+            levels = np.frombuffer(lzma.decompress(self.packed.cpu().numpy().tobytes()), np.uint8)
+            self.grids = torch.from_numpy(levels.reshape(-1, side, side, side).copy()).to(self.packed.device)
+        return self.grids
+
+
+def pack(grids: Float[np.ndarray, "n x y z"]) -> np.ndarray:
+    """Occupancies in [0, 1] as compressed bytes."""
+    levels = (grids * LEVELS).round().astype(np.uint8)
+    return np.frombuffer(lzma.compress(levels.tobytes(), preset=9 | lzma.PRESET_EXTREME), np.uint8).copy()
+
+
+def thing(images: Images, side: int) -> Float[Tensor, "b side side"]:
+    """How much of each cell is not white."""
+    return F.adaptive_avg_pool2d(((1 - images.amin(1)) / WHITE).clamp(0, 1), side)
+
+
+def frustum_points(reference: Cameras, layers: int, side: int) -> Float[Tensor, "b layers side side 3"]:
+    """Centres of the voxels of `frustum_volumes` as if the camera stood at azimuth 0."""
+    device = reference.distance.device
+    across, deep = (
+        ((torch.arange(n, device=device) + 0.5) / n * 2 - 1).float() for n in (side, layers)
+    )
+    behind, down, right = torch.meshgrid(REACH * deep, across, across, indexing="ij")
+    distance, focal, elevation = (
+        x[:, None, None, None]
+        for x in (reference.distance, reference.focal_px, torch.deg2rad(reference.elevation_deg))
+    )
+    scale = (distance + behind) * reference.height / (2 * focal)
+    up = -down * scale
+    x = -behind * elevation.cos() - up * elevation.sin()
+    z = -behind * elevation.sin() + up * elevation.cos()
+    return torch.stack([x, right * scale, z], dim=-1)
+
+
+def turned_points(
+    points: Float[Tensor, "b p 3"], azimuths: Float[Tensor, "b k"]
+) -> tuple[Float[Tensor, "b k p"], ...]:
+    """x, y and z of points that were turned with their camera about +Z, from azimuth 0 to these."""
+    angles = torch.deg2rad(azimuths)[..., None]
+    c, s = angles.cos(), angles.sin()
+    x, y, z = points[:, None].unbind(-1)
+    return c * x - s * y, s * x + c * y, z.expand(-1, azimuths.shape[1], -1)
+
+
+def outlines_torch(
+    filled: Bool[Tensor, "n x y z"],
+    shapes: Int[Tensor, "b k"],
+    azimuths: Float[Tensor, "b k"],
+    points: Float[Tensor, "b layers p 3"],
+) -> Bool[Tensor, "b k p"]:
+    """Which columns of points meet shapes that are turned by azimuths."""
+    side, layers = filled.shape[1], points.shape[1]
+    place = torch.stack(turned_points(points.flatten(1, 2), azimuths), dim=-1)
+    place = (place * side + 0.5 * side).floor().long()
+    inside = ((place >= 0) & (place < side)).all(-1)
+    x, y, z = place.clamp(0, side - 1).unbind(-1)
+    return (filled[shapes[..., None], x, y, z] & inside).unflatten(2, (layers, -1)).any(2)
+
+
+def _normed(inputs: int, outputs: int, side: int = 3, *, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False), nn.BatchNorm2d(outputs)
+    )

@@ -1,0 +1,43 @@
+"""`priors.shape_memory.outlines_torch` on a CPU, compiled by numba: a column ends at its first filled voxel."""
+
+from typing import no_type_check
+
+import numba
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def outlines_numba(
+    filled: Bool[Tensor, "n x y z"],
+    shapes: Int[Tensor, "b k"],
+    azimuths: Float[Tensor, "b k"],
+    points: Float[Tensor, "b layers p 3"],
+) -> Bool[Tensor, "b k p"]:
+    """Which columns of points meet shapes that are turned by azimuths."""
+    found = np.zeros((*shapes.shape, points.shape[2]), np.bool_)
+    turns = torch.deg2rad(azimuths)
+    _outlines(
+        filled.numpy(), shapes.numpy(), turns.cos().numpy(), turns.sin().numpy(), points.contiguous().numpy(), found
+    )  # fmt: skip
+    return torch.from_numpy(found)
+
+
+@numba.njit(nogil=True, cache=True)
+@no_type_check
+def _outlines(filled, shapes, cosines, sines, points, found):
+    side = filled.shape[1]
+    half = np.float32(0.5 * side)
+    for b in range(shapes.shape[0]):
+        for k in range(shapes.shape[1]):
+            shape, c, s = filled[shapes[b, k]], cosines[b, k] * side, sines[b, k] * side
+            for p in range(points.shape[2]):
+                for layer in range(points.shape[1]):
+                    x, y, z = points[b, layer, p]
+                    i = int(np.floor(c * x - s * y + half))
+                    j = int(np.floor(s * x + c * y + half))
+                    k_z = int(np.floor(z * side + half))
+                    if 0 <= i < side and 0 <= j < side and 0 <= k_z < side and shape[i, j, k_z]:
+                        found[b, k, p] = True
+                        break
