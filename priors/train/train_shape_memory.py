@@ -101,7 +101,7 @@ class TrainShapeMemory(Optimization):
         self.learning.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
         self.average.evolving = True
-        pairs = ViewPairs(real=real, size=size, views=views, shares=(*shares, 0.0), repaint=repaint)
+        pairs = ViewPairs(real=real, size=size, views=views, shares=(*shares, 0.0, 0.0), repaint=repaint)
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
 
     def parameter_groups(self) -> list[dict]:

@@ -119,7 +119,7 @@ class TrainViewVolume(TrainDenoiser):
         patch: Side of the square of each view that is compared in a step, in pixels.
         geometry: Weight of true depths, -log of how much of a ray ends where it should, beside squared errors.
         structure: Weight of 1 - SSIM of the squares beside them.
-        shares: How often a thing is a procedural object, a real object, and a person.
+        shares: How often a thing is a procedural object, a real object, a person, and a random assembly.
         repaint: Share of real objects that are painted as toyworld's are.
         reuse: Steps for which a new batch of things is rendered once.
         pool: Rendered batches that are kept to draw from.
@@ -145,7 +145,7 @@ class TrainViewVolume(TrainDenoiser):
         patch: int = 24,
         geometry: float = 0.01,
         structure: float = 0.02,
-        shares: tuple[float, float, float] = (0.6, 0.3, 0.1),
+        shares: tuple[float, float, float, float] = (0.45, 0.25, 0.05, 0.25),
         repaint: float = 0.5,
         reuse: int = 4,
         pool: int = 64,

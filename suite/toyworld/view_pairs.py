@@ -14,6 +14,7 @@ from torch import Tensor
 
 from suite.geometry.cameras import Cameras
 from suite.toyworld import characters
+from suite.toyworld.assemblies import random_assembly
 from suite.toyworld.dataset import Named, check_shares, orbit, random_directions, random_spec, specs_by_kind
 from suite.toyworld.objects import ObjectSpec, Surface, article, build, held_out
 from suite.toyworld.paints import COLORS, COMPANIONS, PATTERNS
@@ -67,8 +68,8 @@ class ViewPairs:
         size: Height and width of a view in pixels.
         views: Views of each thing, from cameras all around.
         depths: Whether images have a fourth channel.
-        shares: How often a thing is a procedural object, a real object, and a person; splits other than "train"
-            have procedural objects alone.
+        shares: How often a thing is a procedural object, a real object, a person, and a random assembly; splits other
+            than "train" have procedural objects alone.
         repaint: Share of the real objects that are painted as toyworld's are.
         split: "train" leaves out the held-out compositions and kinds; "held_out" shows such compositions of the other
             kinds; "held_out_kinds" shows the HELD_OUT_KINDS.
@@ -84,7 +85,7 @@ class ViewPairs:
         size: int = 64,
         views: int = 4,
         depths: bool = False,
-        shares: tuple[float, float, float] = (0.6, 0.3, 0.1),
+        shares: tuple[float, float, float, float] = (0.6, 0.3, 0.1, 0.0),
         repaint: float = 0.0,
         split: str = "train",
     ) -> None:
@@ -96,8 +97,8 @@ class ViewPairs:
             raise ValueError(f"repaint is a share from 0 to 1, got {repaint:g}.")
         self.repaint = repaint
         weights = [share if real or i != 1 else 0.0 for i, share in enumerate(shares)]  # without any real, 0
-        check_shares(3, shares=weights)
-        self.shares = np.array(weights) / sum(weights) if split == "train" else np.array([1.0, 0.0, 0.0])
+        check_shares(4, shares=weights)
+        self.shares = np.array(weights) / sum(weights) if split == "train" else np.array([1.0, 0, 0, 0])
         self.real, self.size, self.views, self.depths = tuple(real), size, views, depths
         self.specs = specs_by_kind(SPLITS[split])
 
@@ -112,7 +113,7 @@ class ViewPairs:
         return random_spec(self.specs, random)
 
     def _thing(self, random: np.random.Generator) -> tuple[np.ndarray, Viewpoints]:
-        source = ("object", "real", "person")[random.choice(3, p=self.shares)]
+        source = ("object", "real", "person", "assembly")[random.choice(4, p=self.shares)]
         shape = ""
         if source == "real":
             thing = self.real[random.integers(len(self.real))]
@@ -122,6 +123,8 @@ class ViewPairs:
         elif source == "person":
             outfit, pose = characters.random_outfit(random), characters.random_pose(random)
             name, surface = characters.describe(outfit), characters.surface(outfit, pose)
+        elif source == "assembly":
+            name, surface = "a thing", random_assembly(random)
         else:
             spec = self.spec(random)
             name, surface, shape = spec.prompt, build(spec), spec.kind

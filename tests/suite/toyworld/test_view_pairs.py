@@ -9,12 +9,14 @@ from suite.toyworld.objects import build, held_out, parse
 from suite.toyworld.view_pairs import (
     DISTANCE,
     HELD_OUT_KINDS,
+    LIKE,
     SPAN,
     SPLITS,
     ViewPairs,
     coded_depth,
     depth_of,
     pictures_from,
+    repainted,
     seen_from,
     still_light,
 )
@@ -76,12 +78,37 @@ def test_fancy_objects_are_rarer():
     assert plain / 2000 == pytest.approx(12 / 88.2, abs=0.025)
 
 
+def test_repainted_things_keep_their_shape_and_other_colours():
+    """Only what is like the colour that goes is painted, and only that may have a pattern."""
+    truck, patterns = build(parse("red truck")), set()
+    for seed in range(12):
+        painted = repainted(truck, np.random.default_rng(seed))
+        changed = (painted.colors != truck.colors).any(1)
+        assert painted.vertices is truck.vertices and changed.any() and not changed.all()
+        assert not (changed & ~painted.patterned).any()
+        old = truck.colors[painted.patterned]
+        assert np.abs(old - old.mean(0)).max() < 2 * LIKE
+        assert np.array_equal(painted.colors[~painted.patterned], truck.colors[~painted.patterned])
+        patterns.add(painted.pattern)
+    assert len(patterns) > 1 and "plain" in patterns
+
+
+def test_shapes_are_named():
+    """A kind whatever its paint; nothing for people and assemblies."""
+    batch = ViewPairs(size=16, views=2, shares=(1, 0, 0, 0)).batch(8, 0, 0)
+    assert [label.shape for label in batch.labels] == [parse(label.name).kind for label in batch.labels]
+    for shares in ((0, 0, 1, 0), (0, 0, 0, 1)):
+        batch = ViewPairs(size=16, views=2, shares=shares).batch(3, 0, 0)
+        assert [label.shape for label in batch.labels] == [""] * 3
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"split": "test"}, "A split is train, held_out, held_out_kinds"),
         ({"views": 1}, "A pair needs two views"),
-        ({"shares": (0, 1, 0)}, "shares=.0.0, 0.0, 0.0. must be 3 numbers, none negative, not all 0"),
+        ({"repaint": -0.1}, "repaint is a share from 0 to 1, got -0.1"),
+        ({"shares": (0, 1, 0, 0)}, "shares=.0.0, 0.0, 0.0, 0.0. must be 4 numbers, none negative, not all 0"),
     ],
 )
 def test_bad_options(options, words):
