@@ -4,6 +4,10 @@ From the picture's own camera the field must look like the picture; from random 
 is wrong, told the picture and how the camera has moved. A text prior may have a say too (Magic123, arXiv:2306.17843):
 
     loss = reference + w_view pull(view prior; picture, camera) + w_text pull(text prior; words)
+         + w_expected mean |C - E[C]|^2
+
+where the view prior can tell the mean E[C] of what may be seen, as pocket_zero123 can: where it is sure, that is the
+view; where it is not, the pull decides.
 """
 
 from collections.abc import Sequence
@@ -11,6 +15,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nerf.background import Background
 from nerf.distillation import FieldDistillation
@@ -21,7 +26,7 @@ from nerf.reference_losses import ReferenceLosses
 from nerf.refine_mesh import RefineMesh
 from nerf.registration import Registration
 from nerf.regularizers.base import Regularizer
-from nerf.renderers.base import Renderer
+from nerf.renderers.base import Renderer, Rendering
 from nerf.view_truth import ViewTruth
 from priors.base import Prior
 from priors.elevation import with_elevation
@@ -81,6 +86,7 @@ class ImageTo3D(FieldDistillation):
         picture: How the picture is read and framed.
         reference: The losses that compare with the picture.
         view_weight: Of the view prior's pull, a number or schedule.
+        expected_weight: Of what the view prior expects to see, a number or schedule; for priors that can tell.
         text: A text prior that pulls too; null is none.
         shading: How the scene is lit for the priors; null shows the albedo, which the picture is compared with.
         regularizer: Terms added to the loss, by name.
@@ -108,6 +114,7 @@ class ImageTo3D(FieldDistillation):
         picture: Picture | None = None,
         reference: ReferenceLosses | None = None,
         view_weight: float | int | Sequence | Schedule = 1.0,
+        expected_weight: float | int | Sequence | Schedule = 1000.0,
         text: TextPull | None = None,
         shading: Shading | None = None,
         regularizer: dict[str, Regularizer] | None = None,
@@ -139,6 +146,7 @@ class ImageTo3D(FieldDistillation):
             )
         self.guidance, self.cameras, self.text_pull = guidance, cameras, text
         self.losses, self.view_weight = reference or ReferenceLosses(), as_schedule(view_weight)
+        self.expected_weight = as_schedule(expected_weight)
         self.views, self.elevation_deg = views or ViewTruth(), elevation_deg
         self.picture = (picture or Picture())(prior, image=image, scene=scene, elevation_deg=elevation_deg)
         self.registration = Registration(
@@ -169,11 +177,25 @@ class ImageTo3D(FieldDistillation):
         condition = self.prior.embed(self.words(cameras), cameras)
         pull = self.guidance(self.prior, rendering.images, condition, generator=generator, progress=progress)
         total = self.view_weight(progress) * pull.loss + self.wishes(rendering, progress, generator)
+        if self.expected_weight(progress) > 0:
+            total = total + self.expected_weight(progress) * self.unexpected(rendering, cameras)
         if self.text_pull is not None:
             total = total + self.text_pull(
                 rendering.images, self.words(cameras), cameras, generator=generator, progress=progress
             )
         return total + self.unlike_the_picture(progress, generator)
+
+    def unexpected(self, rendering: Rendering, cameras: Cameras) -> Tensor | float:
+        """Mean squared difference from what the view prior expects, on white; 0 where it cannot tell."""
+        expected = self.prior.expected(cameras)
+        if expected is None:
+            return 0.0
+        shown = rendering.images + (1 - rendering.opacity) * (1 - rendering.background)
+        if shown.shape != expected.shape:
+            shown = F.interpolate(shown, expected.shape[-2:], mode="bilinear", antialias=True)
+        unlike = (shown - expected).square().mean()
+        self.log("unexpected", unlike)
+        return unlike
 
     def words(self, cameras: Cameras) -> ViewPrompts:
         """What is said of each camera."""

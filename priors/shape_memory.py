@@ -32,7 +32,18 @@ OUTLINE = 32  # outlines are compared at this size, of half as many layers
 FILLED = 0.25  # a voxel of which more is filled is seen in an outline
 WHITE = 1 / 16  # what is darker than white by more is the thing
 
-Recalled = Float[Tensor, "b layers rows columns"]  # occupancy in [0, 1]; layers from near to far
+
+@dataclass(frozen=True)
+class Recalled:
+    """What pictures remind of.
+
+    Args:
+        occupancy: Of the voxels of their frustums, in [0, 1]; layers from near to far, rows downwards.
+        differs: 1 - IoU of its outline and the picture's.
+    """
+
+    occupancy: Float[Tensor, "b layers rows columns"]
+    differs: Float[Tensor, " b"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,7 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         *,
         without: Int[Tensor, " b"] | None = None,
     ) -> Recalled:
-        """Occupancy in the pictures' frustums of what they remind of.
+        """What the pictures remind of, the mean over hypotheses.
 
         Args:
             images: RGB in [0, 1] on white, of the configured size.
@@ -134,7 +145,8 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         """
         found = self.hypotheses(images, reference, without=without)
         laid = self.laid(found.shapes, found.azimuths, reference, layers, side)
-        return torch.einsum("bk,bkdij->bdij", found.weights, laid)
+        occupancy = torch.einsum("bk,bkdij->bdij", found.weights, laid)
+        return Recalled(occupancy, (found.weights * found.outlines).sum(1))
 
     @torch.no_grad()
     def hypotheses(

@@ -34,6 +34,10 @@ class ViewPrior(Prior):
             texts: Every text that the prompts have.
         """
 
+    def expected(self, cameras: Cameras) -> Images | None:
+        """The mean of what may be seen of the shown picture's object, where a prior can tell without sampling."""
+        return None
+
     def embed(
         self,
         prompts: Sequence[str] | ViewPrompts,

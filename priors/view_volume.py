@@ -29,6 +29,7 @@ EMPTY = -4.0  # raw density at the start: a ray is stopped half the time
 STEEP = 32.0  # times what the last layer says of density: a surface is a step of ten or so between two voxels
 FIRM, FILLED = 30.0, 0.35  # a recalled surface lies where so much of a voxel is filled, and is as steep as this
 SWIFT = 8.0  # times what the last layer says of how far the memory is trusted
+ALIKE, CAREFUL = 0.22, 3.0  # where outlines differ by more, a memory is not trusted at first; how much less or more
 GROUPS = 16
 
 
@@ -92,10 +93,11 @@ class ViewVolume(ModelMixin, ConfigMixin):
         if shape_memory is not None:
             self.memory = ShapeMemory(**shape_memory)
             self.recalled = nn.Conv2d(grid, fine, 3, padding=1)
+            self.reliable = nn.Linear(1, tokens)
             self.trust = nn.Conv2d(fine, grid, 1)
-            for weight in (self.recalled.weight, self.recalled.bias, self.trust.weight):
-                nn.init.zeros_(weight)
-            nn.init.constant_(self.trust.bias, -1 / SWIFT)
+            for part in (self.recalled, self.reliable, self.trust):
+                nn.init.zeros_(part.weight)
+                nn.init.zeros_(part.bias)
 
     def forward(
         self,
@@ -118,6 +120,9 @@ class ViewVolume(ModelMixin, ConfigMixin):
         elevation = torch.deg2rad(reference.elevation_deg)
         told = torch.stack([elevation.sin(), elevation.cos(), reference.distance - 1.8], dim=1)
         camera = self.camera(told.to(images.dtype))
+        if recalled is not None:
+            reliable = ((ALIKE - recalled.differs) / ALIKE)[:, None].to(camera.dtype)
+            camera = camera + self.reliable(reliable)
         x = tokens.to(images.dtype) + camera[:, None]
         for _ in range(self.config.turns):
             for block in self.transformer:
@@ -125,16 +130,16 @@ class ViewVolume(ModelMixin, ConfigMixin):
         x = x[:, 1:].movedim(1, 2).unflatten(2, (side, side))
         fine = self.pixels(F.pixel_unshuffle(2 * images - 1, self.config.size // grid))
         if recalled is not None:
-            fine = fine + self.recalled(recalled.to(fine.dtype))
+            fine = fine + self.recalled(recalled.occupancy.to(fine.dtype))
         for block, beside in ((self.middle, self.smaller(F.silu(fine))), (self.fine, fine)):
             x = block(torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), beside], dim=1), camera)
         x = F.silu(self.norm(x))
-        trust = (SWIFT * self.trust(x).float()).sigmoid() if recalled is not None else None
-        x = self.conv_out(x).float().unflatten(1, (4, grid))
-        density, seen = STEEP * x[:, 0], F.avg_pool2d(images, self.config.size // grid)[:, :, None]
+        out = self.conv_out(x).float().unflatten(1, (4, grid))
+        density, seen = STEEP * out[:, 0], F.avg_pool2d(images, self.config.size // grid)[:, :, None]
         if recalled is not None:
-            density = density + trust * FIRM * (recalled - FILLED)
-        return torch.cat([density[:, None], x[:, 1:] + seen], dim=1).permute(0, 2, 3, 4, 1).contiguous()
+            trust = (SWIFT * self.trust(x).float() + CAREFUL * reliable.float()[..., None, None]).sigmoid()
+            density = density + trust * FIRM * (recalled.occupancy - FILLED)
+        return torch.cat([density[:, None], out[:, 1:] + seen], dim=1).permute(0, 2, 3, 4, 1).contiguous()
 
     def recall(
         self, images: Images, reference: Cameras, *, without: Int[Tensor, " b"] | None = None
@@ -155,7 +160,7 @@ class ViewVolume(ModelMixin, ConfigMixin):
 
 
 def reminded(volume: ViewVolume, memory: ShapeMemory) -> ViewVolume:
-    """The same network with this memory, of which it trusts a quarter at first if it had none."""
+    """The same network with this memory, which it trusts at first where outlines are alike."""
     options = {name: value for name, value in memory.config.items() if not name.startswith("_")}
     larger = ViewVolume(**{**volume.config, "shape_memory": options})
     kept = {name: value for name, value in volume.state_dict().items() if not name.startswith("memory.")}

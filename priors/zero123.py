@@ -121,8 +121,7 @@ class Zero123Prior(ViewPrior):
             ValueError: There are several pictures, but not one a camera.
         """
         if image is None:
-            self._looked = self._looked or self.look(*self._shown)
-            (tokens, beside), reference = self._looked, self._shown[1]
+            (tokens, beside), reference = self.looked(), self._shown[1]
         else:
             self.camera_contract.check(reference)
             tokens, beside = self.look(image, reference)
@@ -139,6 +138,18 @@ class Zero123Prior(ViewPrior):
         }
         nothing = Condition({name: torch.zeros_like(tensor) for name, tensor in found.items()})
         return Condition(found, nothing, empty=nothing)
+
+    def looked(self) -> tuple[Float[Tensor, "b l d"], Latents | Volumes]:
+        """`look` at what is shown, once."""
+        self._looked = self._looked or self.look(*self._shown)
+        return self._looked
+
+    def expected(self, cameras: Cameras) -> Images | None:
+        """Views of the shown picture's volume, blurred where it is unsure; None without one."""
+        if self.volume is None:
+            return None
+        volume, reference = self.looked()[1], self._shown[1]
+        return self.seen(volume.expand(len(cameras), *volume.shape[1:]), reference, cameras)
 
     @torch.no_grad()
     def look(self, image: Images, reference: Cameras) -> tuple[Float[Tensor, "b l d"], Latents | Volumes]:

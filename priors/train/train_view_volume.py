@@ -5,6 +5,7 @@ views of things (rendered on the fly) -> a picture and its other views -> encode
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -138,7 +139,7 @@ class TrainViewVolume(TrainDenoiser):
         objects: str = "",
         init: str = "",
         memory: str = "",
-        forget: float = 0.4,
+        forget: float = 0.25,
         size: int = 64,
         batch: int = 32,
         views: int = 4,
@@ -179,7 +180,8 @@ class TrainViewVolume(TrainDenoiser):
         views, cameras, turned = mirrored(views, cameras, generator)
         views, cameras = views.to(device), [camera.to(device) for camera in cameras]
         if recalled is not None:
-            recalled = torch.where(turned.to(device)[:, None, None, None], recalled.flip(-1), recalled)
+            occupancy, turned = recalled.occupancy, turned.to(device)[:, None, None, None]
+            recalled = replace(recalled, occupancy=torch.where(turned, occupancy.flip(-1), occupancy))
         volumes = self.training.volumes(views[:, 0, :3], cameras[0], recalled)
         errors, surprises, differences = [], [], []
         for number, camera in enumerate(cameras):

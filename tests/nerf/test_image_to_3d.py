@@ -21,6 +21,8 @@ from priors.exact_views import ExactViews
 from priors.guidance.sds import ScoreDistillation
 from priors.reference import Picture
 from suite.geometry.cameras import CameraSampler
+from suite.toyworld.objects import build, parse
+from suite.toyworld.stills import stills
 
 SIZE = 24
 
@@ -65,6 +67,23 @@ def test_each_loss_alone_pulls_at_the_field():
         before = made.views(made.picture, made.field, made.renderer)[0]["psnr_picture"]
         train(made)
         assert made.views(made.picture, made.field, made.renderer)[0]["psnr_picture"] > before + 1
+
+
+def test_what_a_prior_expects_is_learnt():
+    """Told the true views as what is expected, and nothing else, new views become right; they are compared on white
+    whatever the background."""
+
+    class Sure(ExactViews):
+        def expected(self, cameras):
+            return torch.from_numpy(stills(build(parse("a red mushroom")), cameras).images).movedim(-1, 1)
+
+    nothing = ReferenceLosses(rgb=0.0, mask=0.0, depth=0.0, normal=0.0)
+    for background in (SolidBackground(), SolidBackground(color=(0.1, 0.6, 0.1))):
+        alone = {"view_weight": 0.0, "reference": nothing, "regularizer": {}, "background": background}
+        made = task(steps=60, prior=Sure(size=SIZE), **alone)
+        train(made)
+        assert made.views(made.picture, made.field, made.renderer)[0]["psnr_views"] > 18
+        assert 0 < made.take_logged()["unexpected"] < 0.02
 
 
 def test_depth_and_normals_of_the_picture_count():

@@ -87,7 +87,7 @@ def test_an_outline_fits_where_the_picture_was_taken(memory, views):
     differ = memory.compared(shapes, azimuths, cameras, thing(images, OUTLINE))
     best = differ.argmin(1)
     assert (best // 36).tolist() == [0, 1, 2] and set((best % 36).tolist()) <= {35, 0, 1}
-    assert float(differ.min(1).values.max()) < 0.2
+    assert float(differ.min(1).values.max()) < 0.25
 
 
 def test_what_is_laid_is_the_outline(memory, views):
@@ -130,8 +130,9 @@ def test_azimuths_of_cameras_are_not_read(memory, views):
     images, cameras = views
     turned = Cameras.orbit(77.0, ELEVATIONS, DISTANCES, FOV_DEG)
     one, other = (memory.recall(images, c, 8, 8) for c in (cameras, turned))
-    torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
-    assert 0 <= float(one.min()) and 0.5 < float(one.max()) <= 1 + 1e-6
+    torch.testing.assert_close(one.occupancy, other.occupancy, atol=1e-3, rtol=1e-3)
+    assert 0 <= float(one.occupancy.min()) and 0.5 < float(one.occupancy.max()) <= 1 + 1e-6
+    assert bool(((one.differs > 0) & (one.differs < 1)).all())
 
 
 def test_the_surprise_of_an_azimuth():
