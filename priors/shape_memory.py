@@ -1,8 +1,9 @@
 """What a picture reminds of: shapes of training objects, recognised and laid into the frustum of its camera.
 
     h = CNN(picture, camera)      p(shape) = softmax(W h)      p(azimuth | shape) = softmax(V (h * e_shape))
-    weight of a hypothesis        p(shape) p(azimuth | shape) exp(-SURE (1 - IoU of its outline and the picture's))
-    recalled(x)                   sum over hypotheses of their weight times the shape's occupancy at x, turned
+    weight of a hypothesis        p(shape) p(azimuth | shape) exp(-SURE (1 - IoU of its outline and the picture's)
+                                                                  -STIFF log^2 of how much it is stretched)
+    recalled(x)                   sum over hypotheses of their weight times the shape's occupancy at x, turned and stretched
 
 A memory of shapes beside the network that completes what a picture shows (Mem3D, Yang et al. 2021, arXiv:2104.00858);
 here a shape is turned as the picture asks before it is laid beside it. Trained by `suite train_shape_memory`.
@@ -28,6 +29,8 @@ LEVELS = 4  # occupancies are kept to within half of one in so many
 LIKELIEST = 5  # shapes, and azimuths of each, whose outlines are compared
 KEPT = 4  # hypotheses of which a memory is the mean
 SURE = 30.0
+STIFF = 30.0  # times the squared logarithm of a stretch
+STRETCH = 0.6  # three and six times less is tried along each axis
 OUTLINE = 32  # outlines are compared at this size, of half as many layers
 FILLED = 0.25  # a voxel of which more is filled is seen in an outline
 WHITE = 1 / 16  # what is darker than white by more is the thing
@@ -51,19 +54,21 @@ class Hypotheses:
     """What each picture may show: `k` shapes, the azimuths they may be seen from, and how likely each is.
 
     Args:
+        stretches: How much longer each is along its own axes than its shape.
         outlines: 1 - IoU of each outline and the picture's.
     """
 
     shapes: Int[Tensor, "b k"]
     azimuths: Float[Tensor, "b k"]
+    stretches: Float[Tensor, "b k 3"]
     weights: Float[Tensor, "b k"]
     outlines: Float[Tensor, "b k"]
 
     def best(self) -> "Hypotheses":
         """The likeliest of each picture: `k` is 1."""
-        first = self.weights.argmax(1, keepdim=True)
-        parts = (self.shapes, self.azimuths, self.weights, self.outlines)
-        return Hypotheses(*(part.gather(1, first) for part in parts))
+        rows, first = torch.arange(len(self.weights))[:, None], self.weights.argmax(1, keepdim=True)
+        parts = (self.shapes, self.azimuths, self.stretches, self.weights, self.outlines)
+        return Hypotheses(*(part[rows, first] for part in parts))
 
 
 class ShapeMemory(ModelMixin, ConfigMixin):
@@ -144,7 +149,7 @@ class ShapeMemory(ModelMixin, ConfigMixin):
             without: A shape for each picture that it may not remind of; negative for none.
         """
         found = self.hypotheses(images, reference, without=without)
-        laid = self.laid(found.shapes, found.azimuths, reference, layers, side)
+        laid = self.laid(found.shapes, found.azimuths, found.stretches, reference, layers, side)
         occupancy = torch.einsum("bk,bkdij->bdij", found.weights, laid)
         return Recalled(occupancy, (found.weights * found.outlines).sum(1))
 
@@ -165,33 +170,33 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         scores = (named[..., None] + turned.unflatten(0, (-1, count))).flatten(1)
         shapes = shapes[..., None].expand(-1, -1, LIKELIEST).flatten(1)
         azimuths = (bins * bin_deg).float().unflatten(0, (-1, count)).flatten(1)
+        stretches = torch.ones((*shapes.shape, 3), device=shapes.device)
         mask = thing(images, OUTLINE)
-        outlines = self.compared(shapes, azimuths, reference, mask)
+        outlines = self.compared(shapes, azimuths, stretches, reference, mask)
         kept = (scores - SURE * outlines).topk(min(KEPT, scores.shape[1])).indices
-        shapes, azimuths, scores, outlines = (x.gather(1, kept) for x in (shapes, azimuths, scores, outlines))
-        for step in (bin_deg / 3, bin_deg / 6):  # nearer than a bin
-            tried = torch.stack([azimuths, azimuths - step, azimuths + step], dim=2)
-            beside = tried[..., 1:].flatten(1)
-            beside = self.compared(shapes.repeat_interleave(2, 1), beside, reference, mask)
-            outlines, best = torch.cat([outlines[..., None], beside.unflatten(1, (-1, 2))], dim=2).min(2)
-            azimuths = tried.gather(2, best[..., None])[..., 0]
-        return Hypotheses(shapes, azimuths, (scores - SURE * outlines).softmax(1), outlines)
+        shapes, azimuths, scores = (x.gather(1, kept) for x in (shapes, azimuths, scores))
+        fits = Fits(self, shapes, reference, mask)
+        azimuths, stretches = fits.climb(azimuths, stretches[:, : kept.shape[1]], bin_deg)
+        outlines = self.compared(shapes, azimuths, stretches, reference, mask)
+        scores = scores - SURE * outlines - STIFF * stretches.log().square().sum(2)
+        return Hypotheses(shapes, azimuths, stretches, scores.softmax(1), outlines)
 
     def compared(
         self,
         shapes: Int[Tensor, "b k"],
         azimuths: Float[Tensor, "b k"],
+        stretches: Float[Tensor, "b k 3"],
         reference: Cameras,
         mask: Float[Tensor, "b i j"],
     ) -> Float[Tensor, "b k"]:
-        """1 - IoU of the outlines of turned shapes and of pictures."""
+        """1 - IoU of the outlines of turned and stretched shapes and of pictures."""
         if mask.device.type == "cpu":
             from priors.shape_memory_numba import outlines_numba as outlines
         else:
             outlines = outlines_torch
         points = frustum_points(reference, OUTLINE // 2, OUTLINE).flatten(2, 3)
         filled = self.unpacked() > FILLED * LEVELS
-        found = outlines(filled, shapes, azimuths, points).float().unflatten(2, (OUTLINE, OUTLINE))
+        found = outlines(filled, shapes, azimuths, stretches, points).float().unflatten(2, (OUTLINE, OUTLINE))
         shared = (found * mask[:, None]).sum((2, 3))
         joint = found.sum((2, 3)) + mask.sum((1, 2))[:, None] - shared
         return 1 - shared / joint.clamp_min(1)
@@ -200,13 +205,15 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         self,
         shapes: Int[Tensor, "b k"],
         azimuths: Float[Tensor, "b k"],
+        stretches: Float[Tensor, "b k 3"],
         reference: Cameras,
         layers: int,
         side: int,
     ) -> Float[Tensor, "b k layers side side"]:
-        """Occupancies of turned shapes in frustums, trilinear between voxels."""
+        """Occupancies of turned and stretched shapes in frustums, trilinear between voxels."""
         b, k = shapes.shape
-        x, y, z = turned_points(frustum_points(reference, layers, side).flatten(1, 3), azimuths)
+        points = frustum_points(reference, layers, side).flatten(1, 3)
+        x, y, z = shape_points(points, azimuths, stretches)
         place = 2 * torch.stack([z, y, x], dim=-1).reshape(b * k, layers, side, side, 3)
         grids = self.unpacked()[shapes.flatten(), None].float() / LEVELS
         return F.grid_sample(grids, place, align_corners=False).reshape(b, k, layers, side, side)
@@ -218,6 +225,39 @@ class ShapeMemory(ModelMixin, ConfigMixin):
             levels = np.frombuffer(lzma.decompress(self.packed.cpu().numpy().tobytes()), np.uint8)
             self.grids = torch.from_numpy(levels.reshape(-1, side, side, side).copy()).to(self.packed.device)
         return self.grids
+
+
+@dataclass(frozen=True)
+class Fits:
+    """What is compared while hypotheses are turned and stretched until their outlines fit."""
+
+    memory: ShapeMemory
+    shapes: Int[Tensor, "b k"]
+    reference: Cameras
+    mask: Float[Tensor, "b i j"]
+
+    def climb(
+        self, azimuths: Float[Tensor, "b k"], stretches: Float[Tensor, "b k 3"], bin_deg: float
+    ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k 3"]]:
+        """Azimuths and stretches, each changed either way in turn where that costs less, twice as finely again."""
+        least = self.cost(azimuths, stretches)
+        for part in (3, 6):
+            more, turn = 1 + STRETCH / part, bin_deg / part
+            changes = [(sign * turn, torch.ones(3)) for sign in (1, -1)]
+            changes += [(0.0, axis) for scale in (more, 1 / more) for axis in 1 + (scale - 1) * torch.eye(3)]
+            for turned, stretched in changes:
+                there = azimuths + turned, stretches * stretched.to(stretches.device)
+                cost = self.cost(*there)
+                better = cost < least
+                azimuths = torch.where(better, there[0], azimuths)
+                stretches = torch.where(better[..., None], there[1], stretches)
+                least = torch.where(better, cost, least)
+        return azimuths, stretches
+
+    def cost(self, azimuths: Float[Tensor, "b k"], stretches: Float[Tensor, "b k 3"]) -> Float[Tensor, "b k"]:
+        """What a hypothesis loses of its score."""
+        outlines = self.memory.compared(self.shapes, azimuths, stretches, self.reference, self.mask)
+        return SURE * outlines + STIFF * stretches.log().square().sum(2)
 
 
 def pack(grids: Float[np.ndarray, "n x y z"]) -> np.ndarray:
@@ -249,25 +289,27 @@ def frustum_points(reference: Cameras, layers: int, side: int) -> Float[Tensor, 
     return torch.stack([x, right * scale, z], dim=-1)
 
 
-def turned_points(
-    points: Float[Tensor, "b p 3"], azimuths: Float[Tensor, "b k"]
+def shape_points(
+    points: Float[Tensor, "b p 3"], azimuths: Float[Tensor, "b k"], stretches: Float[Tensor, "b k 3"]
 ) -> tuple[Float[Tensor, "b k p"], ...]:
-    """x, y and z of points that were turned with their camera about +Z, from azimuth 0 to these."""
+    """x, y and z in a shape's own frame of points about a camera at azimuth 0, which it turns to these, and stretches."""
     angles = torch.deg2rad(azimuths)[..., None]
     c, s = angles.cos(), angles.sin()
     x, y, z = points[:, None].unbind(-1)
-    return c * x - s * y, s * x + c * y, z.expand(-1, azimuths.shape[1], -1)
+    along_x, along_y, along_z = stretches[..., None].unbind(2)
+    return (c * x - s * y) / along_x, (s * x + c * y) / along_y, z / along_z
 
 
 def outlines_torch(
     filled: Bool[Tensor, "n x y z"],
     shapes: Int[Tensor, "b k"],
     azimuths: Float[Tensor, "b k"],
+    stretches: Float[Tensor, "b k 3"],
     points: Float[Tensor, "b layers p 3"],
 ) -> Bool[Tensor, "b k p"]:
-    """Which columns of points meet shapes that are turned by azimuths."""
+    """Which columns of points meet shapes that are turned by azimuths and stretched."""
     side, layers = filled.shape[1], points.shape[1]
-    place = torch.stack(turned_points(points.flatten(1, 2), azimuths), dim=-1)
+    place = torch.stack(shape_points(points.flatten(1, 2), azimuths, stretches), dim=-1)
     place = (place * side + 0.5 * side).floor().long()
     inside = ((place >= 0) & (place < side)).all(-1)
     x, y, z = place.clamp(0, side - 1).unbind(-1)

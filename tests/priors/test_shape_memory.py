@@ -9,6 +9,7 @@ from priors.shape_memory import (
     KEPT,
     LEVELS,
     OUTLINE,
+    Fits,
     ShapeMemory,
     frustum_points,
     outlines_torch,
@@ -84,7 +85,7 @@ def test_an_outline_fits_where_the_picture_was_taken(memory, views):
     turns = 10.0 * torch.arange(36)
     shapes = torch.arange(3).repeat_interleave(36).expand(3, -1)
     azimuths = (torch.tensor(AZIMUTHS)[:, None] + turns).repeat(1, 3)
-    differ = memory.compared(shapes, azimuths, cameras, thing(images, OUTLINE))
+    differ = memory.compared(shapes, azimuths, torch.ones(3, 108, 3), cameras, thing(images, OUTLINE))
     best = differ.argmin(1)
     assert (best // 36).tolist() == [0, 1, 2] and set((best % 36).tolist()) <= {35, 0, 1}
     assert float(differ.min(1).values.max()) < 0.25
@@ -93,7 +94,7 @@ def test_an_outline_fits_where_the_picture_was_taken(memory, views):
 def test_what_is_laid_is_the_outline(memory, views):
     """Columns through what `laid` fills are those whose pixels are dark."""
     images, cameras = views
-    laid = memory.laid(torch.arange(3)[:, None], torch.tensor(AZIMUTHS)[:, None], cameras, 32, 32)
+    laid = memory.laid(torch.arange(3)[:, None], torch.tensor(AZIMUTHS)[:, None], torch.ones(3, 1, 3), cameras, 32, 32)
     assert laid.shape == (3, 1, 32, 32, 32)
     seen, dark = laid[:, 0].amax(1) > 0.4, thing(images, 32) > 0.5
     shared = (seen & dark).sum((1, 2)) / (seen | dark).sum((1, 2))
@@ -106,7 +107,8 @@ def test_compiled_outlines_are_those_of_torch(memory):
     shapes = torch.tensor([[0, 1], [2, 0], [1, 2]])
     azimuths = 360 * torch.rand(3, 2, generator=generator(0, 0, "azimuths"))
     filled = memory.unpacked() > FILLED * LEVELS
-    ours, theirs = (f(filled, shapes, azimuths, points) for f in (outlines_numba, outlines_torch))
+    stretches = 0.7 + 0.6 * torch.rand(3, 2, 3, generator=generator(0, 0, "stretches"))
+    ours, theirs = (f(filled, shapes, azimuths, stretches, points) for f in (outlines_numba, outlines_torch))
     assert 0 < int(ours.sum()) < ours.numel() and float((ours != theirs).float().mean()) < 1e-3
 
 
@@ -116,13 +118,27 @@ def test_hypotheses_are_turned_until_they_fit(memory, views):
     found = memory.hypotheses(images, cameras)
     assert found.shapes.shape == (3, KEPT)
     torch.testing.assert_close(found.weights.sum(1), torch.ones(3))
-    again = memory.compared(found.shapes, found.azimuths, cameras, thing(images, OUTLINE))
+    again = memory.compared(found.shapes, found.azimuths, found.stretches, cameras, thing(images, OUTLINE))
     torch.testing.assert_close(again, found.outlines)
     best = found.best()
     assert torch.equal(best.weights[:, 0], found.weights.amax(1))
     without = memory.hypotheses(images, cameras, without=torch.tensor([0, -1, 2])).shapes
     assert 0 not in without[0] and 2 not in without[2]
     assert torch.equal(without[1], found.shapes[1])
+
+
+def test_a_taller_thing_is_a_shape_stretched(memory):
+    """From the side of a tall chair: its height over its depth is 1.4 times the chair's, half of which is believed."""
+    light = still_light(np.random.default_rng(0))
+    tall = build(ObjectSpec("chair", "red", size="tall"))
+    images = pictures_of(seen_from(tall, Viewpoints("", (90.0,), (0.0,), (1.8,)), light))
+    cameras = Cameras.orbit(90.0, 0.0, 1.8, FOV_DEG)
+    fits = Fits(memory, torch.tensor([[1]]), cameras, thing(images, OUTLINE))
+    start = torch.tensor([[88.0]]), torch.ones(1, 1, 3)
+    azimuths, stretches = fits.climb(*start, 10.0)
+    assert float(fits.cost(azimuths, stretches)) < float(fits.cost(*start))
+    along_x, _, along_z = stretches[0, 0].tolist()
+    assert 1.15 < along_z / along_x < 1.45
 
 
 def test_azimuths_of_cameras_are_not_read(memory, views):
