@@ -3,7 +3,8 @@
     h = CNN(picture, camera)      p(shape) = softmax(W h)      p(azimuth | shape) = softmax(V (h * e_shape))
     weight of a hypothesis        p(shape) p(azimuth | shape) exp(-SURE (1 - IoU of its outline and the picture's)
                                                                   -STIFF log^2 of how much it is stretched)
-    recalled(x)                   sum over hypotheses of their weight times the shape's occupancy at x, turned and stretched
+    recalled(x)                   sum over hypotheses of their weight times the occupancy at x of the shape, turned
+                                  and stretched
 
 A memory of shapes beside the network that completes what a picture shows (Mem3D, Yang et al. 2021, arXiv:2104.00858);
 here a shape is turned as the picture asks before it is laid beside it. Trained by `suite train_shape_memory`.
@@ -274,9 +275,7 @@ def thing(images: Images, side: int) -> Float[Tensor, "b side side"]:
 def frustum_points(reference: Cameras, layers: int, side: int) -> Float[Tensor, "b layers side side 3"]:
     """Centres of the voxels of `frustum_volumes` as if the camera stood at azimuth 0."""
     device = reference.distance.device
-    across, deep = (
-        ((torch.arange(n, device=device) + 0.5) / n * 2 - 1).float() for n in (side, layers)
-    )
+    across, deep = (((torch.arange(n, device=device) + 0.5) / n * 2 - 1).float() for n in (side, layers))
     behind, down, right = torch.meshgrid(REACH * deep, across, across, indexing="ij")
     distance, focal, elevation = (
         x[:, None, None, None]
@@ -292,7 +291,7 @@ def frustum_points(reference: Cameras, layers: int, side: int) -> Float[Tensor, 
 def shape_points(
     points: Float[Tensor, "b p 3"], azimuths: Float[Tensor, "b k"], stretches: Float[Tensor, "b k 3"]
 ) -> tuple[Float[Tensor, "b k p"], ...]:
-    """x, y and z in a shape's own frame of points about a camera at azimuth 0, which it turns to these, and stretches."""
+    """x, y and z in a shape's own frame: of points whose camera, at azimuth 0, turns to these azimuths."""
     angles = torch.deg2rad(azimuths)[..., None]
     c, s = angles.cos(), angles.sin()
     x, y, z = points[:, None].unbind(-1)

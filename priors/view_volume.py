@@ -27,9 +27,10 @@ from suite.types import Images
 
 EMPTY = -4.0  # raw density at the start: a ray is stopped half the time
 STEEP = 32.0  # times what the last layer says of density: a surface is a step of ten or so between two voxels
-FIRM, FILLED = 30.0, 0.35  # a recalled surface lies where so much of a voxel is filled, and is as steep as this
+FIRM, FILLED = 30.0, 0.35  # how steep a recalled surface is, and how much of a voxel it fills
 SWIFT = 8.0  # times what the last layer says of how far the memory is trusted
-ALIKE, CAREFUL = 0.22, 3.0  # where outlines differ by more, a memory is not trusted at first; how much less or more
+ALIKE = 0.22  # where outlines differ by more, a memory is not trusted at first
+CAREFUL = 3.0  # how much less or more
 GROUPS = 16
 
 

@@ -40,7 +40,7 @@ from suite.errors import UserError
 
 VISION, PROJECTION = "cond_stage_model.model.visual.", "cc_projection."
 VOLUME = "view_volume"  # a folder that only `suite train_novel_view volume=` writes
-MEMORY = "shape_memory"  # a folder of `suite train_shape_memory`, whose contents a view volume holds afterwards
+MEMORY = "shape_memory"  # a folder of `suite train_shape_memory`; a view volume holds it afterwards
 POSES = {"radius": 4, "polar": 4, "radius_polar": 5}  # how many numbers; see priors.zero123.relative_pose
 
 

@@ -8,7 +8,7 @@ import copy
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from priors.shape_memory import ShapeMemory, pack
@@ -86,7 +86,8 @@ class TrainShapeMemory(Optimization):
             raise UserError(f"size must be a multiple of 32, got {size}. Use 64.")
         if rate <= 0:
             raise UserError(f"rate must be positive, got {rate:g}.")
-        self.steps, self.rate, self.size, self.decay, self.half, self.seed = steps, rate, size, ema, half, seed
+        self.steps, self.rate, self.seed = steps, rate, seed
+        self.size, self.decay, self.half = size, ema, half
         real = real_surfaces(objects) if objects else []
         surfaces = {k: build(ObjectSpec(k, next(iter(COLORS)))) for k in kinds() if k not in HELD_OUT_KINDS}
         surfaces |= {thing.name: thing.surface for thing in real}
@@ -154,7 +155,8 @@ def examined(memory: ShapeMemory, seed: int, size: int, *, batches: int = 8) -> 
         batch = pairs.batch(32, seed, CODEC_BATCH + 2 + number)
         views, cameras = views_of(pictures_of(batch.images), batch.labels)
         guess = memory.hypotheses(views[:, 0].to(memory.device), cameras[0].to(memory.device)).best()
-        named = [memory.config.shapes[i] == seen.shape for (i,), seen in zip(guess.shapes.tolist(), batch.labels)]
+        names = [memory.config.shapes[i] for i in guess.shapes[:, 0].tolist()]
+        named = [name == seen.shape for name, seen in zip(names, batch.labels)]
         away = (guess.azimuths[:, 0].cpu() - cameras[0].azimuth_deg + 180) % 360 - 180
         right.append(torch.stack([torch.tensor(named), away.abs() < RIGHT_DEG], dim=1))
     named, turned = torch.cat(right).unbind(1)
@@ -181,7 +183,10 @@ def azimuth_surprise(logits: Float[Tensor, "b a"], azimuth_deg: Float[Tensor, " 
 
 def joined(cameras: list[Cameras]) -> Cameras:
     """Cameras in a row, the first views' first, with the azimuths they had."""
-    fields = (torch.cat([getattr(c, name) for c in cameras]) for name in ("azimuth_deg", "elevation_deg", "distance"))
+    fields = [
+        torch.cat([getattr(camera, name) for camera in cameras])
+        for name in ("azimuth_deg", "elevation_deg", "distance")
+    ]
     return Cameras.orbit(*fields, FOV_DEG, height=cameras[0].height, width=cameras[0].width)
 
 

@@ -13,12 +13,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from priors.loading.zero123 import load_shape_memory, load_view_volume
+from priors.shape_memory import Recalled
 from priors.train.base import CODEC_BATCH, TrainDenoiser, check_sizes
 from priors.train.denoiser import save_half
 from priors.train.train_novel_view import PREVIEWED, pictures_of
 from priors.train.v_loss import follow
 from priors.train.view_denoiser import PATCH, build_image_encoder
-from priors.shape_memory import Recalled
 from priors.view_condition import image_tokens
 from priors.view_volume import ViewVolume, reminded
 from suite.errors import UserError

@@ -52,7 +52,9 @@ def _primitive(random: np.random.Generator) -> Shape:
     elif choice == 3:
         part = cylinder(x, 2 * z, top=x * random.uniform(0, 0.8), axis=axis, segments=14)
     elif choice == 4:
-        part = torus(max(x, 0.15), max(x, 0.15) * random.uniform(0.15, 0.45), axis=axis, segments=16, around=8)
+        part = torus(
+            max(x, 0.15), max(x, 0.15) * random.uniform(0.15, 0.45), axis=axis, segments=16, around=8
+        )
     else:
         part = tube(arc(max(x, 0.12), *random.uniform([-180, 0], [0, 180])), random.uniform(0.025, 0.06), 6)
     return part if random.random() < 0.67 else part.painted(str(random.choice([*FIXED, "second"])))

@@ -94,7 +94,9 @@ def test_an_outline_fits_where_the_picture_was_taken(memory, views):
 def test_what_is_laid_is_the_outline(memory, views):
     """Columns through what `laid` fills are those whose pixels are dark."""
     images, cameras = views
-    laid = memory.laid(torch.arange(3)[:, None], torch.tensor(AZIMUTHS)[:, None], torch.ones(3, 1, 3), cameras, 32, 32)
+    laid = memory.laid(
+        torch.arange(3)[:, None], torch.tensor(AZIMUTHS)[:, None], torch.ones(3, 1, 3), cameras, 32, 32
+    )
     assert laid.shape == (3, 1, 32, 32, 32)
     seen, dark = laid[:, 0].amax(1) > 0.4, thing(images, 32) > 0.5
     shared = (seen & dark).sum((1, 2)) / (seen | dark).sum((1, 2))

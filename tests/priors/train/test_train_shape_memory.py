@@ -45,7 +45,9 @@ def test_the_commands_hand_it_on(command):
     assert 0 <= measures["named_and_turned"] <= measures["named"] <= 1 and measures["megabytes"] < 1
     memory = load_shape_memory(done.directory)
     small = "batch=4 views=2 reuse=2 pool=2 +half=false +width=32 +layers=1"
-    done = command(f"train_view_volume steps=2 patch=11 memory={done.directory} {small} device=cpu previews=1")
+    done = command(
+        f"train_view_volume steps=2 patch=11 memory={done.directory} {small} device=cpu previews=1"
+    )
     assert done.status == 0, done.errors
     volume = done.directory / "volume"
     options = "batch=4 views=2 +reuse=2 +pool=2 widths=[32,32] +half=false"
@@ -71,5 +73,7 @@ def test_bad_options_say_what_to_type(options, message):
 
 
 def test_a_folder_without_a_memory(tmp_path):
-    with pytest.raises(UserError, match="has no folder shape_memory/. Give one that suite train_shape_memory"):
+    with pytest.raises(
+        UserError, match="has no folder shape_memory/. Give one that suite train_shape_memory"
+    ):
         load_shape_memory(tmp_path)

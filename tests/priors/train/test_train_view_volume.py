@@ -51,7 +51,16 @@ def test_a_mirrored_thing_is_seen_by_mirrored_cameras(strips):
 def test_it_learns_a_thing():
     """Twenty steps on the same few things lower the error of their views by half."""
     task = TrainViewVolume(
-        batch=2, views=3, patch=32, structure=0, shares=(1, 0, 0, 0), reuse=100, pool=1, steps=20, lr=3e-3, **SMALL
+        batch=2,
+        views=3,
+        patch=32,
+        structure=0,
+        shares=(1, 0, 0, 0),
+        reuse=100,
+        pool=1,
+        steps=20,
+        lr=3e-3,
+        **SMALL,
     )
     optimizer, errors = task.make_optimizer(), []
     for group in optimizer.param_groups:
