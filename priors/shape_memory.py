@@ -101,6 +101,7 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         super().__init__()
         self.register_buffer("packed", torch.zeros(stored, dtype=torch.uint8))
         self.register_buffer("grids", None, persistent=False)
+        self.register_buffer("filled", None, persistent=False)
         self.stem = _normed(3, widths[0], 5, stride=2)
         self.levels = nn.ModuleList(
             nn.ModuleList([_normed(a, b, stride=2), _normed(b, b), _normed(b, b)])
@@ -196,8 +197,8 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         else:
             outlines = outlines_torch
         points = frustum_points(reference, OUTLINE // 2, OUTLINE).flatten(2, 3)
-        filled = self.unpacked() > FILLED * LEVELS
-        found = outlines(filled, shapes, azimuths, stretches, points).float().unflatten(2, (OUTLINE, OUTLINE))
+        self.unpacked()
+        found = outlines(self.filled, shapes, azimuths, stretches, points).float().unflatten(2, (OUTLINE, OUTLINE))
         shared = (found * mask[:, None]).sum((2, 3))
         joint = found.sum((2, 3)) + mask.sum((1, 2))[:, None] - shared
         return 1 - shared / joint.clamp_min(1)
@@ -225,6 +226,7 @@ class ShapeMemory(ModelMixin, ConfigMixin):
             side = self.config.grid
             levels = np.frombuffer(lzma.decompress(self.packed.cpu().numpy().tobytes()), np.uint8)
             self.grids = torch.from_numpy(levels.reshape(-1, side, side, side).copy()).to(self.packed.device)
+            self.filled = self.grids > FILLED * LEVELS
         return self.grids
 
 
