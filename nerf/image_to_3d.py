@@ -114,7 +114,7 @@ class ImageTo3D(FieldDistillation):
         picture: Picture | None = None,
         reference: ReferenceLosses | None = None,
         view_weight: float | int | Sequence | Schedule = 1.0,
-        expected_weight: float | int | Sequence | Schedule = 1000.0,
+        expected_weight: float | int | Sequence | Schedule = 10_000.0,
         text: TextPull | None = None,
         shading: Shading | None = None,
         regularizer: dict[str, Regularizer] | None = None,
