@@ -22,7 +22,8 @@ from torch.nn import functional as F
 
 from priors.base import Condition, Prior
 from priors.reference import Reference
-from suite.diffusion.samplers import dpmpp_2m, starting_noise
+from priors.view_sampling import sampled
+from suite.diffusion.samplers import starting_noise
 from suite.geometry.cameras import Cameras
 from suite.rng import generator
 from suite.run import Run
@@ -74,7 +75,9 @@ def estimate_elevation(
         if masks is None or told:
             shown = reference.at_elevation(float(elevation if told else FALLBACK_DEG))
             wanted = _moved(shown.camera, offsets)
-            images = sampled_views(prior, shown, wanted, texts, seed=seed, steps=steps, scale=scale)
+            images = sampled_views(
+                prior, shown, wanted, texts, seed=seed, steps=steps, scale=scale, start=1.0
+            )
             masks = silhouettes(images)
         camera = reference.at_elevation(float(elevation)).camera
         scores[int(elevation)] = agreement(masks, _moved(camera, offsets))
@@ -125,6 +128,7 @@ def sampled_views(
     seed: int = 0,
     steps: int = 25,
     scale: float | None = None,
+    start: float | None = None,
     batch: int = 8,
 ) -> Images:
     """What the prior shows from the wanted cameras, given the picture.
@@ -133,9 +137,11 @@ def sampled_views(
         text: What the picture shows, for priors that want to know.
         seed: Of the noise; each view has its own, whatever the batch.
         scale: Classifier-free guidance; None is what suits the prior.
+        start: See `priors.view_sampling`; None is what suits the prior.
     """
     prior.show(reference.image.to(prior.device), reference.camera.to(prior.device))
     scale = prior.guidance_scale if scale is None else scale
+    start = prior.start if start is None else start
     done = []
     for first in range(0, len(wanted), batch):
         some = wanted[first : first + batch].to(prior.device)
@@ -146,7 +152,9 @@ def sampled_views(
                 for k in range(len(some))
             ]
         )
-        done.append(prior.decode(dpmpp_2m(prior, noise, condition, steps=steps, scale=scale)).cpu())
+        expected = prior.expected(some) if start < 1 else None
+        views = sampled(prior, noise, condition, expected, steps=steps, scale=scale, start=start)
+        done.append(views.cpu())
     return torch.cat(done)
 
 

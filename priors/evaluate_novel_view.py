@@ -48,6 +48,8 @@ class EvaluateNovelView(Task):
         splits: Which things: held_out, held_out_kinds; train for those it learnt from.
         steps: Sampling steps.
         scale: Classifier-free guidance scale.
+        start: The time at which sampling begins: 1 is noise; less, for a prior that can tell, begins with what it
+            expects to see, and 0 is that; null is what suits the prior.
         batch: Views at once.
         size: Side of the pictures that are compared, in pixels.
         seed: Of things, cameras, lights and noise.
@@ -64,6 +66,7 @@ class EvaluateNovelView(Task):
         splits: Sequence[str] = ("held_out", "held_out_kinds"),
         steps: int = 25,
         scale: float = 2.0,
+        start: float | None = None,
         batch: int = 32,
         size: int = 64,
         seed: int = 0,
@@ -76,6 +79,7 @@ class EvaluateNovelView(Task):
             raise UserError(f"{type(prior).__name__} knows no views of a picture. Type prior=pocket_zero123.")
         self.prior, self.things, self.views, self.splits = prior, things, views, tuple(splits)
         self.steps, self.scale, self.batch, self.size, self.seed = steps, scale, batch, size, seed
+        self.start = prior.start if start is None else start
 
     def run(self, run: Run) -> None:
         self.prior.to(run.device)
@@ -117,6 +121,7 @@ class EvaluateNovelView(Task):
                 images = sample_views(
                     self.prior, given[thing].to(device), cameras[places].to(device),
                     cameras[places + view].to(device), noise, steps=self.steps, scale=self.scale,
+                    start=self.start,
                 ).cpu()  # fmt: skip
                 done.append(resized(images, self.size))
                 progress.update(number, {"views": int(chunk[-1]) + 1})

@@ -34,6 +34,8 @@ class NovelViews(Task):
         views_elevation_deg: Elevation of the views; null is the picture's own.
         steps: Sampling steps.
         scale: Classifier-free guidance scale; null is what suits the prior.
+        start: The time at which sampling begins: 1 is noise; less, for a prior that can tell, begins with what it
+            expects to see, and 0 is that; null is what suits the prior.
         fps: Of videos/orbit.mp4, frames a second; 0 makes none.
         seed: Of the noise.
     """
@@ -51,6 +53,7 @@ class NovelViews(Task):
         views_elevation_deg: float | None = None,
         steps: int = 30,
         scale: float | None = None,
+        start: float | None = None,
         fps: int = 8,
         seed: int = 0,
     ) -> None:
@@ -60,7 +63,7 @@ class NovelViews(Task):
             )
         self.prior, self.prompt, self.seed = prior, prompt or scene, seed
         self.elevation_deg, self.views_elevation_deg = elevation_deg, views_elevation_deg
-        self.count, self.steps, self.scale, self.fps = count, steps, scale, fps
+        self.count, self.steps, self.scale, self.start, self.fps = count, steps, scale, start, fps
         self.reference = (picture or Picture())(prior, image=image, scene=scene, elevation_deg=elevation_deg)
 
     def run(self, run: Run) -> None:
@@ -70,7 +73,7 @@ class NovelViews(Task):
         if self.elevation_deg is None:
             self.reference, measures = with_elevation(self.prior, self.reference, self.prompt, run, self.seed)
         wanted = self.orbit()
-        options = {"seed": self.seed, "steps": self.steps, "scale": self.scale}
+        options = {"seed": self.seed, "steps": self.steps, "scale": self.scale, "start": self.start}
         views = sampled_views(self.prior, self.reference, wanted, self.prompt, **options)
         write_image(run.path("images", "picture.png"), self.reference.image)
         for azimuth, view in zip(wanted.azimuth_deg.tolist(), views):

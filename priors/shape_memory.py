@@ -198,7 +198,11 @@ class ShapeMemory(ModelMixin, ConfigMixin):
             outlines = outlines_torch
         points = frustum_points(reference, OUTLINE // 2, OUTLINE).flatten(2, 3)
         self.unpacked()
-        found = outlines(self.filled, shapes, azimuths, stretches, points).float().unflatten(2, (OUTLINE, OUTLINE))
+        found = (
+            outlines(self.filled, shapes, azimuths, stretches, points)
+            .float()
+            .unflatten(2, (OUTLINE, OUTLINE))
+        )
         shared = (found * mask[:, None]).sum((2, 3))
         joint = found.sum((2, 3)) + mask.sum((1, 2))[:, None] - shared
         return 1 - shared / joint.clamp_min(1)

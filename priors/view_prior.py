@@ -14,7 +14,12 @@ class ViewPrior(Prior):
     """A prior that is told a picture, the camera that took it, and the cameras whose views are wanted.
 
     Say with `show` which picture it is asked about, or with each `embed`.
+
+    Attributes:
+        start: The time at which sampling its views begins where nobody says: see `priors.view_sampling`.
     """
+
+    start: float = 1.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,8 +39,14 @@ class ViewPrior(Prior):
             texts: Every text that the prompts have.
         """
 
-    def expected(self, cameras: Cameras) -> Images | None:
-        """The mean of what may be seen of the shown picture's object, where a prior can tell without sampling."""
+    def expected(
+        self, cameras: Cameras, image: Images | None = None, *, reference: Cameras | None = None
+    ) -> Images | None:
+        """The mean of what may be seen from each camera, where a prior can tell without sampling.
+
+        Args:
+            image, reference: As `embed` takes them.
+        """
         return None
 
     def embed(

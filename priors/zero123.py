@@ -49,6 +49,7 @@ class Zero123Prior(ViewPrior):
         resolution: Side of the images that it is asked about; None is the one it was trained on.
         guidance_scale: The classifier-free scale that suits distilling it; the authors sample with 3.
         half_on_gpu: Become float16 when moved to a GPU, and float32 when moved back.
+        start: The time at which sampling its views begins where nobody says: see `priors.view_sampling`.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Zero123Prior(ViewPrior):
         resolution: int | None = None,
         guidance_scale: float = 3.0,
         half_on_gpu: bool = False,
+        start: float = 1.0,
     ) -> None:
         super().__init__()
         check_fit(components)
@@ -77,7 +79,7 @@ class Zero123Prior(ViewPrior):
                 f"{4 * self.factor}, as {native}."
             )
         self.camera_contract = CameraContract(fov_deg=(FOV_DEG, FOV_DEG), distance=DISTANCE)
-        self.guidance_scale, self.half_on_gpu = guidance_scale, half_on_gpu
+        self.guidance_scale, self.half_on_gpu, self.start = guidance_scale, half_on_gpu, float(start)
         self._looked: tuple[Tensor, Latents | Volumes] | None = None
         self.requires_grad_(False).eval()
 
@@ -144,11 +146,16 @@ class Zero123Prior(ViewPrior):
         self._looked = self._looked or self.look(*self._shown)
         return self._looked
 
-    def expected(self, cameras: Cameras) -> Images | None:
-        """Views of the shown picture's volume, blurred where it is unsure; None without one."""
+    def expected(
+        self, cameras: Cameras, image: Images | None = None, *, reference: Cameras | None = None
+    ) -> Images | None:
+        """Views of the picture's volume, blurred where it is unsure; None without one."""
         if self.volume is None:
             return None
-        volume, reference = self.looked()[1], self._shown[1]
+        if image is None:
+            (_, volume), reference = self.looked(), self._shown[1]
+        else:
+            _, volume = self.look(image, reference)
         return self.seen(volume.expand(len(cameras), *volume.shape[1:]), reference, cameras)
 
     @torch.no_grad()
@@ -245,6 +252,7 @@ def load(
     variant: str | None = None,
     resolution: int | None = None,
     guidance_scale: float = 3.0,
+    start: float = 1.0,
     config: str | None = None,
 ) -> Zero123Prior:
     """A Zero123 from a folder, a single file, the hub or this package.
@@ -257,6 +265,8 @@ def load(
         variant: Weight files to prefer, as fp16.
         resolution: Side of the images it is asked about; None is the one it was trained on.
         guidance_scale: The classifier-free scale that distillation uses where it is not told otherwise.
+        start: The time at which sampling its views begins where nobody says, in [0, 1]: 1 is noise; less, for a prior
+            with a volume, begins with the volume's views, and 0 is these.
         config: A folder with configurations, for single files of unusual size.
 
     Raises:
@@ -266,8 +276,16 @@ def load(
         raise UserError(f"dtype={dtype!r} is not one of: auto, {', '.join(DTYPES)}.")
     number = DTYPES.get(dtype, torch.float32)
     parts = load_parts(path, pose=pose, dtype=number, variant=variant, config=config)
+    if not 0 <= start <= 1 or (start < 1 and parts.volume is None):
+        raise UserError(
+            f"start is a time from 0 to 1, below 1 only for a prior with a volume; got {start:g}. Type prior.start=1."
+        )
     return Zero123Prior(
-        parts, resolution=resolution, guidance_scale=guidance_scale, half_on_gpu=dtype == "auto"
+        parts,
+        resolution=resolution,
+        guidance_scale=guidance_scale,
+        half_on_gpu=dtype == "auto",
+        start=start,
     )
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from priors.train.base import CODEC_BATCH, TrainDenoiser, check_sizes
 from priors.train.view_denoiser import ViewTraining
+from priors.view_sampling import sampled
 from priors.zero123 import Zero123Prior
-from suite.diffusion.samplers import dpmpp_2m, starting_noise
+from suite.diffusion.samplers import starting_noise
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
 from suite.io.images import contact_sheet, write_image
@@ -128,16 +129,19 @@ def sample_views(
     *,
     steps: int = 25,
     scale: float | int = 2.0,
+    start: float | int = 1.0,
 ) -> Images:
     """What the prior shows from the wanted cameras, one picture each.
 
     Args:
         noise: What to start from, or what draws it.
+        start: See `priors.view_sampling`.
     """
     if isinstance(noise, torch.Generator):
         noise = starting_noise(prior, len(pictures), noise)
     condition = prior.embed([""] * len(pictures), wanted, pictures, reference=reference)
-    return prior.decode(dpmpp_2m(prior, noise, condition, steps=steps, scale=scale))
+    expected = prior.expected(wanted, pictures, reference=reference) if start < 1 else None
+    return sampled(prior, noise, condition, expected, steps=steps, scale=scale, start=start)
 
 
 def pictures_of(images: np.ndarray) -> Float[Tensor, "b 3 h w"]:

@@ -6,11 +6,13 @@ from torch import Tensor
 
 from priors.checkpoints import SHIPPED
 from priors.evaluate_novel_view import EvaluateNovelView
+from priors.train.train_shape_memory import examined
 from priors.view_questions import questions
 from priors.zero123 import load
 from suite.metrics.images import psnr, ssim
 from suite.run import Run
 from suite.settings import Settings
+from suite.toyworld.view_pairs import HELD_OUT_KINDS
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def test_it_is_small():
 
 
 def test_it_shows_the_other_side_of_what_it_never_saw(views):
-    """Held-out compositions and kinds: nearer than the picture itself. Its card says how far it is from its bars."""
+    """Held-out compositions and kinds, from noise: nearer than the picture itself."""
     given, made, true = views
     for split in (slice(0, 8), slice(8, 16)):
         nearness, copied = psnr(made[split], true[split]).mean(), psnr(given[split], true[split]).mean()
@@ -43,3 +45,23 @@ def test_it_heeds_picture_and_camera(views):
     _, made, true = views
     own, other = psnr(made, true), psnr(made, true.roll(1, 0))
     assert (own > other).float().mean() >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("split", "decibels", "structure"), [("held_out", 20.0, 0.8), ("held_out_kinds", 17.0, 0.68)]
+)
+def test_its_own_views_are_right(split, decibels, structure):
+    """What it expects to see of sixteen other things; its card has the numbers of more."""
+    prior = load("pocket_zero123", start=0.0)
+    task = EvaluateNovelView(prior=prior, things=16, views=2, splits=(split,))
+    asked = questions(split, 16, 2, 7)
+    images = torch.stack([task.true_views(question) for question in asked])
+    made, true = task.volume_views(asked, images[:, 0]).flatten(0, 1), images[:, 1:].flatten(0, 1)
+    assert psnr(made, true).mean() > decibels and ssim(made, true).mean() > structure
+
+
+def test_it_remembers_shapes():
+    """Of held-out compositions it names nearly all; of kinds that it never saw none is in its memory."""
+    memory = load("pocket_zero123").volume.memory
+    assert not set(HELD_OUT_KINDS) & set(memory.config.shapes)
+    assert examined(memory, 5, 64, batches=2)["named"] > 0.85
