@@ -162,6 +162,8 @@ class TrainViewVolume(TrainDenoiser):
         self.steps, self.lr, self.seed, self.size = steps, lr, seed, size
         if not WINDOW <= patch <= size:
             raise UserError(f"patch must be {WINDOW} (SSIM's window) to {size} pixels, got {patch}.")
+        if not 0 <= forget <= 1:
+            raise UserError(f"forget is a share from 0 to 1, got {forget:g}.")
         self.patch, self.geometry, self.structure = patch, geometry, structure
         real = real_surfaces(objects) if objects else []
         pairs = ViewPairs(real=real, size=size, views=views, depths=True, shares=shares, repaint=repaint)

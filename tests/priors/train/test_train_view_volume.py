@@ -103,6 +103,7 @@ def test_the_commands_make_a_prior(command):
     [
         ({"patch": 8}, "patch must be 11 .SSIM.s window. to 64 pixels, got 8"),
         ({"size": 40}, "multiple of 16"),
+        ({"forget": 3.0}, "forget is a share from 0 to 1, got 3"),
         ({"views": 1}, "two views"),
     ],
 )
