@@ -4,8 +4,8 @@
     nearest    the training object whose render from the picture's camera is nearest to it, shown from the wanted camera
                under the true light
 
-and, where the prior has a volume of the picture, that volume's own views (volume): a regression, which blurs what it
-is unsure of.
+and, where sampling begins with noise and the prior has a volume of the picture, that volume's own views (volume): a
+regression, which blurs what it is unsure of.
 
 Things are procedural and were not in the training of `suite train_novel_view`: held-out compositions of the kinds it
 learnt (held_out), and kinds that it never saw (held_out_kinds). Every view has noise of its own, drawn from its number.
@@ -92,7 +92,7 @@ class EvaluateNovelView(Task):
             "copy": given[:, None].expand_as(truth),
             "nearest": nearest_views(asked, given, self.size),
         }
-        if self.prior.volume:
+        if self.prior.volume and self.start > 0:  # else they are what the prior shows
             made["volume"] = self.volume_views(asked, given)
         measures = self.measures(asked, truth, made)
         for line in table(measures, self.splits):

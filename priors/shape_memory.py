@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from priors.view_condition import own_pose
 from suite.geometry.cameras import Cameras
 from suite.geometry.frustum_volumes import REACH
 from suite.types import Images
@@ -124,9 +125,7 @@ class ShapeMemory(ModelMixin, ConfigMixin):
             x = F.relu(down(x))
             x = F.relu(x + second(F.relu(first(x))))
         looks = self.looks(torch.cat([self.narrow(x).flatten(1), x.mean((2, 3))], dim=1))
-        elevation = torch.deg2rad(reference.elevation_deg)
-        told = torch.stack([elevation.sin(), elevation.cos(), reference.distance - 1.8], dim=1)
-        return F.relu(self.both(F.relu(looks) + self.camera(told.to(x.dtype))))
+        return F.relu(self.both(F.relu(looks) + self.camera(own_pose(reference).to(x.dtype))))
 
     def azimuths(self, features: Float[Tensor, "b n"], shapes: Int[Tensor, " b"]) -> Float[Tensor, "b a"]:
         """Logits of the azimuth that each picture was taken from, if this is the shape it shows."""

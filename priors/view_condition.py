@@ -49,6 +49,12 @@ def relative_pose(pose: str, reference: Cameras, target: Cameras) -> Float[Tenso
     return with_polar if pose == "polar" else torch.cat([with_radius, with_polar[:, 3:]], dim=1)
 
 
+def own_pose(reference: Cameras) -> Float[Tensor, "b 3"]:
+    """What is known of the camera that took a picture: sine and cosine of its elevation, its distance less 1.8."""
+    elevation = torch.deg2rad(reference.elevation_deg)
+    return torch.stack([elevation.sin(), elevation.cos(), reference.distance - 1.8], dim=1)
+
+
 def join(
     projection: nn.Linear, tokens: Float[Tensor, "b l d"], pose: Float[Tensor, "b p"]
 ) -> Float[Tensor, "b l k"]:

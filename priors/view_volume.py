@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from priors.shape_memory import Recalled, ShapeMemory
+from priors.view_condition import own_pose
 from suite.geometry.cameras import Cameras
 from suite.geometry.frustum_volumes import Volumes
 from suite.types import Images
@@ -118,9 +119,7 @@ class ViewVolume(ModelMixin, ConfigMixin):
         grid, side = self.config.grid, self.config.size // self.config.patch
         if recalled is None:
             recalled = self.recall(images, reference)
-        elevation = torch.deg2rad(reference.elevation_deg)
-        told = torch.stack([elevation.sin(), elevation.cos(), reference.distance - 1.8], dim=1)
-        camera = self.camera(told.to(images.dtype))
+        camera = self.camera(own_pose(reference).to(images.dtype))
         if recalled is not None:
             reliable = ((ALIKE - recalled.differs) / ALIKE)[:, None].to(camera.dtype)
             camera = camera + self.reliable(reliable)

@@ -16,6 +16,7 @@ from priors.train.base import CODEC_BATCH
 from priors.train.denoiser import save_half
 from priors.train.train_novel_view import pictures_of
 from priors.train.train_view_volume import views_of
+from priors.train.v_loss import follow
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
 from suite.geometry.mesh import Mesh
@@ -28,7 +29,7 @@ from suite.toyworld.dataset import real_surfaces
 from suite.toyworld.objects import ObjectSpec, Surface, build, kinds
 from suite.toyworld.paints import COLORS
 from suite.toyworld.pool import Pool
-from suite.toyworld.view_pairs import FOV_DEG, HELD_OUT_KINDS, ViewPairs
+from suite.toyworld.view_pairs import HELD_OUT_KINDS, ViewPairs
 from suite.types import Images
 
 FINER = 2  # a voxel's occupancy is the mean of so many a side
@@ -114,7 +115,7 @@ class TrainShapeMemory(Optimization):
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         strips, viewpoints = self.pool.draw(step, generator)
         views, cameras = views_of(strips, viewpoints)
-        images, reference = views.transpose(0, 1).flatten(0, 1), joined(cameras)
+        images, reference = views.transpose(0, 1).flatten(0, 1), Cameras.cat(cameras)
         images = noisy(images, generator).to(self.learning.device)
         shapes = torch.tensor([self.places[seen.shape] for seen in viewpoints]).repeat(len(cameras))
         shapes, reference = shapes.to(images.device), reference.to(images.device)
@@ -129,10 +130,7 @@ class TrainShapeMemory(Optimization):
         return unlike + turned
 
     def after_step(self, step: int) -> None:
-        now = min(self.decay, (1 + step) / (10 + step))
-        for ours, theirs in zip(self.average.state_dict().values(), self.learning.state_dict().values()):
-            if ours.is_floating_point():
-                ours.lerp_(theirs, 1 - now)
+        follow(self.average, self.learning, step, decay=self.decay)
 
     def finish(self, run: Run) -> dict[str, float]:
         """Writes the memory; of held-out compositions, how often it names the shape, and the shape and its azimuth."""
@@ -181,17 +179,8 @@ def azimuth_surprise(logits: Float[Tensor, "b a"], azimuth_deg: Float[Tensor, " 
     return -(1 - share) * near - share * far
 
 
-def joined(cameras: list[Cameras]) -> Cameras:
-    """Cameras in a row, the first views' first, with the azimuths they had."""
-    fields = [
-        torch.cat([getattr(camera, name) for camera in cameras])
-        for name in ("azimuth_deg", "elevation_deg", "distance")
-    ]
-    return Cameras.orbit(*fields, FOV_DEG, height=cameras[0].height, width=cameras[0].width)
-
-
 def noisy(images: Images, generator: torch.Generator) -> Images:
     """Every other picture, by chance, with noise."""
-    strength = NOISE * torch.rand((2, len(images), 1, 1, 1), generator=generator)
-    strength = strength[0] * (strength[1] < NOISE / 2)
+    strength, chance = torch.rand((2, len(images), 1, 1, 1), generator=generator)
+    strength = NOISE * strength * (chance < 0.5)
     return (images + strength * torch.randn(images.shape, generator=generator)).clamp(0, 1)

@@ -65,6 +65,10 @@ def weighted_v_loss(
 
 @torch.no_grad()
 def follow(average: nn.Module, learning: nn.Module, step: int, *, decay: float) -> None:
-    """Move the average's parameters towards what was learnt after `step`; quickly at first."""
+    """Move the average's parameters, and numbers that are kept beside them, as a batch normalisation's, towards what
+    was learnt after `step`; quickly at first."""
     now = min(decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(average.parameters()), list(learning.parameters()), 1 - now)
+    ours, theirs = (
+        [x for x in (*m.parameters(), *m.buffers()) if x.is_floating_point()] for m in (average, learning)
+    )
+    torch._foreach_lerp_(ours, theirs, 1 - now)
