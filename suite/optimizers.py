@@ -31,7 +31,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         super().__init__([group for group in groups if group["params"]], {"lr": lr})
         self.matrices = matrices
         # views of the parameters' own storage: a step on them is a step on the parameters
-        self.flat = [nn.Parameter(p.data.reshape(len(p), -1)) for p in matrices]
+        self.flat = [nn.Parameter(_flat(p.data)) for p in matrices]
         self.parts: list[torch.optim.Optimizer] = []
         if matrices:
             muon = torch.optim.Muon(
@@ -47,7 +47,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         """One step with the gradients as they are."""
         loss = closure() if closure else None
         for flat, p in zip(self.flat, self.matrices):
-            flat.grad = None if p.grad is None else p.grad.reshape(len(p), -1)
+            flat.grad = None if p.grad is None else _in_order(p.grad, p).reshape(flat.shape)
         for part, group in zip(self.parts, self.param_groups):
             part.param_groups[0]["lr"] = group["lr"]
             part.step()
@@ -61,6 +61,16 @@ class MuonWithAdamW(torch.optim.Optimizer):
         """Takes up what `state_dict` gave."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
+
+
+def _in_order(x: Tensor, like: Tensor) -> Tensor:
+    """x with its axes as `like` has them in memory, which for Muon are columns in another order."""
+    return x if like.is_contiguous() else x.movedim(1, -1)
+
+
+def _flat(p: Tensor) -> Tensor:
+    """A matrix that is a view of a contiguous tensor, or of one with its channels last."""
+    return _in_order(p, p).view(len(p), -1)
 
 
 def matrices_and_others(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

@@ -67,3 +67,15 @@ def test_no_gradient_no_step():
     before = copy.deepcopy(net.state_dict())
     optimizer.step()
     assert all(torch.equal(before[name], x) for name, x in net.state_dict().items())
+
+
+def test_channels_may_be_last_in_memory():
+    """Weights learn alike whatever their memory format."""
+    learnt = []
+    for order in (torch.contiguous_format, torch.channels_last):
+        net = with_gradients(network()).to(memory_format=order)
+        before = net[1].weight.detach().clone()
+        MuonWithAdamW(*matrices_and_others(net), lr=0.01).step()
+        assert (net[1].weight - before).abs().min() > 0
+        learnt.append(net[1].weight)
+    torch.testing.assert_close(*learnt, atol=1e-4, rtol=1e-3)  # it orthogonalises in half precision
