@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from priors.view_condition import own_pose
 from suite.geometry.cameras import Cameras
-from suite.geometry.frustum_volumes import REACH
+from suite.geometry.frustum_volumes import frustum_points, shape_points
 from suite.types import Images
 
 LEVELS = 4  # occupancies are kept to within half of one in so many
@@ -103,9 +103,9 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         self.register_buffer("packed", torch.zeros(stored, dtype=torch.uint8))
         self.register_buffer("grids", None, persistent=False)
         self.register_buffer("filled", None, persistent=False)
-        self.stem = _normed(3, widths[0], 5, stride=2)
+        self.stem = normed(3, widths[0], 5, stride=2)
         self.levels = nn.ModuleList(
-            nn.ModuleList([_normed(a, b, stride=2), _normed(b, b), _normed(b, b)])
+            nn.ModuleList([normed(a, b, stride=2), normed(b, b), normed(b, b)])
             for a, b in zip(widths, widths[1:])
         )
         self.narrow = nn.Conv2d(widths[-1], cell, 1)
@@ -277,33 +277,6 @@ def thing(images: Images, side: int) -> Float[Tensor, "b side side"]:
     return F.adaptive_avg_pool2d(((1 - images.amin(1)) / WHITE).clamp(0, 1), side)
 
 
-def frustum_points(reference: Cameras, layers: int, side: int) -> Float[Tensor, "b layers side side 3"]:
-    """Centres of the voxels of `frustum_volumes` as if the camera stood at azimuth 0."""
-    device = reference.distance.device
-    across, deep = (((torch.arange(n, device=device) + 0.5) / n * 2 - 1).float() for n in (side, layers))
-    behind, down, right = torch.meshgrid(REACH * deep, across, across, indexing="ij")
-    distance, focal, elevation = (
-        x[:, None, None, None]
-        for x in (reference.distance, reference.focal_px, torch.deg2rad(reference.elevation_deg))
-    )
-    scale = (distance + behind) * reference.height / (2 * focal)
-    up = -down * scale
-    x = -behind * elevation.cos() - up * elevation.sin()
-    z = -behind * elevation.sin() + up * elevation.cos()
-    return torch.stack([x, right * scale, z], dim=-1)
-
-
-def shape_points(
-    points: Float[Tensor, "b p 3"], azimuths: Float[Tensor, "b k"], stretches: Float[Tensor, "b k 3"]
-) -> tuple[Float[Tensor, "b k p"], ...]:
-    """x, y and z in a shape's own frame: of points whose camera, at azimuth 0, turns to these azimuths."""
-    angles = torch.deg2rad(azimuths)[..., None]
-    c, s = angles.cos(), angles.sin()
-    x, y, z = points[:, None].unbind(-1)
-    along_x, along_y, along_z = stretches[..., None].unbind(2)
-    return (c * x - s * y) / along_x, (s * x + c * y) / along_y, z / along_z
-
-
 def outlines_torch(
     filled: Bool[Tensor, "n x y z"],
     shapes: Int[Tensor, "b k"],
@@ -320,7 +293,8 @@ def outlines_torch(
     return (filled[shapes[..., None], x, y, z] & inside).unflatten(2, (layers, -1)).any(2)
 
 
-def _normed(inputs: int, outputs: int, side: int = 3, *, stride: int = 1) -> nn.Sequential:
+def normed(inputs: int, outputs: int, side: int = 3, *, stride: int = 1) -> nn.Sequential:
+    """A convolution that keeps the size but for its stride, and its batch norm."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False), nn.BatchNorm2d(outputs)
     )

@@ -164,7 +164,7 @@ class Zero123Prior(ViewPrior):
         image = self._resized(image.to(self.device))
         tokens = image_tokens(self.image_encoder, image)
         if self.volume:
-            return tokens, self.volume.of(image, tokens, reference.to(self.device))
+            return tokens, self.volume.of(image, reference.to(self.device))
         return tokens, self._latents(image)
 
     @torch.no_grad()

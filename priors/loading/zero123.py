@@ -13,7 +13,6 @@ Nothing in a checkpoint of Zero123's authors says with which fourth number of th
 """
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,25 +129,19 @@ def load_zero123_folder(
     )
 
 
-def load_view_volume(folder: str | Path) -> tuple[nn.Module, nn.Module | None]:
-    """The picture encoder and the volume's decoder of a folder; None where it has no decoder.
+def load_view_volume(folder: str | Path) -> ViewVolume:
+    """The volume of a folder of `suite train_view_solids` or `suite train_view_volume`, or of a Zero123 that has one.
 
     Raises:
-        UserError: There is no such folder, or it has no picture encoder.
+        UserError: There is none, or it is damaged.
     """
     folder = SHIPPED.get(str(folder), Path(folder).expanduser())
-    if not (folder / "image_encoder").is_dir():
+    if not (folder / VOLUME).is_dir():
         raise UserError(
-            f"'{folder}' has no folder image_encoder/. Give one that suite train_view_volume made."
+            f"'{folder}' has no folder {VOLUME}/. Give volume/ of a run of suite train_view_solids or train_view_volume."
         )
-    encoder = read_json(folder / "image_encoder" / "config.json")["architectures"][0]
-    load = partial(load_network, variant=None, dtype=torch.float32)
-    volume = folder / VOLUME
     with quiet():
-        return (
-            load(folder / "image_encoder", class_of("transformers", encoder)),
-            load(volume, ViewVolume) if volume.is_dir() else None,
-        )
+        return load_network(folder / VOLUME, ViewVolume, variant=None, dtype=torch.float32)
 
 
 def load_shape_memory(folder: str | Path) -> ShapeMemory:

@@ -19,20 +19,18 @@ from priors.train.train_view_volume import views_of
 from priors.train.v_loss import follow
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
-from suite.geometry.mesh import Mesh
 from suite.metrics.judge_training import WarmCosine
-from suite.metrics.volumes import passed_and_enclosed
 from suite.rng import global_randomness, reseed
 from suite.run import Run
 from suite.task import Optimization
 from suite.toyworld.dataset import real_surfaces
-from suite.toyworld.objects import ObjectSpec, Surface, build, kinds
+from suite.toyworld.objects import ObjectSpec, build, kinds
 from suite.toyworld.paints import COLORS
 from suite.toyworld.pool import Pool
+from suite.toyworld.solids import occupancy
 from suite.toyworld.view_pairs import HELD_OUT_KINDS, ViewPairs
 from suite.types import Images
 
-FINER = 2  # a voxel's occupancy is the mean of so many a side
 NOISE = 0.05  # the most, in half of the pictures
 RIGHT_DEG = 10.0
 
@@ -103,7 +101,7 @@ class TrainShapeMemory(Optimization):
         self.learning.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
         self.average.evolving = True
-        pairs = ViewPairs(real=real, size=size, views=views, shares=(*shares, 0.0, 0.0), repaint=repaint)
+        pairs = ViewPairs(real=real, size=size, views=views, shares=(*shares, 0.0, 0.0, 0.0), repaint=repaint)
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
 
     def parameter_groups(self) -> list[dict]:
@@ -159,14 +157,6 @@ def examined(memory: ShapeMemory, seed: int, size: int, *, batches: int = 8) -> 
         right.append(torch.stack([torch.tensor(named), away.abs() < RIGHT_DEG], dim=1))
     named, turned = torch.cat(right).unbind(1)
     return {"named": float(named.float().mean()), "named_and_turned": float((named & turned).float().mean())}
-
-
-def occupancy(surface: Surface, grid: int) -> Float[np.ndarray, "x y z"]:
-    """Shares of the voxels of the cube about the origin that has the longest side of objects."""
-    side = grid * FINER
-    mesh = Mesh(torch.from_numpy(surface.vertices), torch.from_numpy(surface.faces))
-    filled = passed_and_enclosed(mesh, np.full(3, -0.5), 1 / side, (side, side, side))
-    return filled.reshape(grid, FINER, grid, FINER, grid, FINER).mean((1, 3, 5), dtype=np.float32)
 
 
 def azimuth_surprise(logits: Float[Tensor, "b a"], azimuth_deg: Float[Tensor, " b"]) -> Float[Tensor, " b"]:

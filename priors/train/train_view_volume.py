@@ -1,6 +1,6 @@
 """`suite train_view_volume`: from one picture of a thing, the volume whose views from elsewhere are the true ones.
 
-views of things (rendered on the fly) -> a picture and its other views -> encoder, decoder -> view_volume/
+views of things (rendered on the fly) -> a picture and its other views -> network -> view_volume/
 """
 
 import copy
@@ -12,14 +12,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from priors.loading.zero123 import load_shape_memory, load_view_volume
+from priors.loading.zero123 import VOLUME, load_shape_memory, load_view_volume
 from priors.shape_memory import Recalled
 from priors.train.base import CODEC_BATCH, TrainDenoiser, check_sizes
 from priors.train.denoiser import save_half
 from priors.train.train_novel_view import PREVIEWED, pictures_of
 from priors.train.v_loss import follow
-from priors.train.view_denoiser import PATCH, build_image_encoder
-from priors.view_condition import image_tokens
 from priors.view_volume import ViewVolume, reminded
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
@@ -37,13 +35,13 @@ UNSURE = 1e-3  # how much of a ray may end anywhere, at no more than this surpri
 
 
 class VolumeTraining(nn.Module):
-    """What learns: a picture encoder and the decoder of its volume.
+    """What learns: the network that makes volumes.
 
     Args:
-        init: The folder of an earlier training, `view_volume/` and `image_encoder/`, or of a Zero123 whose encoder
-            to begin with; empty starts from nothing.
+        init: A folder that has a view_volume/ to go on from, of an earlier training or a Zero123; empty starts from
+            nothing.
         size: Height and width of the pictures in pixels.
-        width, layers: Of the picture encoder.
+        widths: Channels of a new network's levels.
         ema: Decay of the moving average.
         autocast: Whether matrix products run in bfloat16.
         seed: Of the first weights.
@@ -57,8 +55,7 @@ class VolumeTraining(nn.Module):
         *,
         init: str = "",
         size: int = 64,
-        width: int = 192,
-        layers: int = 4,
+        widths: Sequence[int] = (40, 64, 96, 136),
         ema: float = 0.999,
         autocast: bool = True,
         seed: int = 0,
@@ -68,17 +65,15 @@ class VolumeTraining(nn.Module):
         self.decay, self.autocast = ema, autocast
         with global_randomness():
             reseed(seed, 0, "view volume")
-            encoder, volume = load_view_volume(init) if init else (None, None)
-            encoder = encoder or build_image_encoder(size, width, layers)
-            volume = volume or ViewVolume(size, size // 2, encoder.config.hidden_size, PATCH)
+            volume = load_view_volume(init) if init else ViewVolume(size, widths)
             if memory:
                 volume = reminded(volume, load_shape_memory(memory))
-        encoder.set_attn_implementation("eager")
-        parts = {"image_encoder": encoder, "view_volume": volume}
-        self.learning = nn.ModuleDict(parts).float().train().requires_grad_(True)
+        if volume.config.size != size:
+            raise UserError(f"{init} knows pictures of {volume.config.size} pixels, not size={size}.")
+        self.learning = nn.ModuleDict({VOLUME: volume}).float().requires_grad_(True)
         self.learning.to(memory_format=torch.channels_last)
         if volume.memory:
-            volume.memory.requires_grad_(False).eval()
+            volume.memory.requires_grad_(False)
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
 
     def volumes(
@@ -90,19 +85,19 @@ class VolumeTraining(nn.Module):
         average: bool = False,
     ) -> Volumes:
         """Of pictures, by what learns or by its average; `recalled` as `ViewVolume.forward` has it."""
-        parts = self.average if average else self.learning
+        network = (self.average if average else self.learning.train())[VOLUME]
+        if network.memory:
+            network.memory.eval()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast and not average):
-            tokens = image_tokens(parts["image_encoder"], images)
-            return parts["view_volume"](images, tokens, reference, recalled)
+            return network(images, reference, recalled)
 
     def update_average(self, step: int) -> None:
         """Move the average towards what was learnt; quickly at first."""
         follow(self.average, self.learning, step, decay=self.decay)
 
     def save(self, directory: Path) -> None:
-        """Write the average in half precision: `view_volume/` and `image_encoder/`."""
-        for name, part in self.average.items():
-            save_half(part, directory / name)
+        """Write the average in half precision: `view_volume/`."""
+        save_half(self.average[VOLUME], directory / VOLUME)
 
 
 class TrainViewVolume(TrainDenoiser):
@@ -110,7 +105,8 @@ class TrainViewVolume(TrainDenoiser):
 
     Args:
         objects: A folder of meshes to learn too, as `suite prepare_objects` makes; empty for none.
-        init: A folder to go on from, or a Zero123 whose picture encoder to begin with.
+        init: A folder that has a view_volume/ to go on from, as volume/ of a run of `suite train_view_solids`, or a
+            Zero123 with one, as pocket_zero123; empty starts from nothing.
         memory: The folder that `suite train_shape_memory` made, of shapes that pictures may remind of; empty for
             what init has.
         forget: Share of things whose own shape is not recalled, so that others' help with what is new.
@@ -120,14 +116,14 @@ class TrainViewVolume(TrainDenoiser):
         patch: Side of the square of each view that is compared in a step, in pixels.
         geometry: Weight of true depths, -log of how much of a ray ends where it should, beside squared errors.
         structure: Weight of 1 - SSIM of the squares beside them.
-        shares: How often a thing is a procedural object, a real object, a person, and a random assembly.
+        shares: How often a thing is a procedural object, a real object, a person, a random assembly, and a hybrid.
         repaint: Share of real objects that are painted as toyworld's are.
+        stretch: Share of procedural and real objects that are stretched.
         reuse: Steps for which a new batch of things is rendered once.
         pool: Rendered batches that are kept to draw from.
         steps: Number of steps.
         lr: Learning rate after the first 500 steps and before the last fifth, in which it falls to nothing.
-        width: Of the picture's tokens.
-        layers: Of the picture encoder.
+        widths: Channels of a new network's levels.
         ema: Decay of the moving average that is saved.
         half: Whether matrix products run in bfloat16.
         seed: Of weights, pictures and rays.
@@ -146,14 +142,14 @@ class TrainViewVolume(TrainDenoiser):
         patch: int = 24,
         geometry: float = 0.01,
         structure: float = 0.02,
-        shares: tuple[float, float, float, float] = (0.45, 0.25, 0.05, 0.25),
+        shares: tuple[float, float, float, float, float] = (0.4, 0.2, 0.05, 0.15, 0.2),
         repaint: float = 0.5,
+        stretch: float = 0.3,
         reuse: int = 4,
         pool: int = 64,
         steps: int = 20_000,
         lr: float = 1e-3,
-        width: int = 192,
-        layers: int = 4,
+        widths: tuple[int, ...] = (40, 64, 96, 136),
         ema: float = 0.999,
         half: bool = True,
         seed: int = 0,
@@ -166,11 +162,12 @@ class TrainViewVolume(TrainDenoiser):
             raise UserError(f"forget is a share from 0 to 1, got {forget:g}.")
         self.patch, self.geometry, self.structure = patch, geometry, structure
         real = real_surfaces(objects) if objects else []
-        pairs = ViewPairs(real=real, size=size, views=views, depths=True, shares=shares, repaint=repaint)
+        pairs = ViewPairs(
+            real=real, size=size, views=views, depths=True, shares=shares, repaint=repaint, stretch=stretch
+        )
         self.training = VolumeTraining(
-            init=init, size=size, width=width, layers=layers, ema=ema, autocast=half, seed=seed,
-            memory=memory,
-        )  # fmt: skip
+            init=init, size=size, widths=widths, ema=ema, autocast=half, seed=seed, memory=memory
+        )
         self.forget = forget
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
 
@@ -206,7 +203,7 @@ class TrainViewVolume(TrainDenoiser):
         self, images: Images, reference: Cameras, viewpoints: Sequence[Viewpoints], generator: torch.Generator
     ) -> Recalled | None:
         """What the memory says of pictures, some of whose own shapes it may not name."""
-        volume = self.training.learning["view_volume"]
+        volume = self.training.learning[VOLUME]
         if volume.memory is None:
             return None
         known = {name: number for number, name in enumerate(volume.memory.config.shapes)}
@@ -217,28 +214,37 @@ class TrainViewVolume(TrainDenoiser):
 
     def preview(self, step: int, run: Run) -> None:
         """Picture, volume's view and truth; PSNR and SSIM of held-out things in the log."""
-        rows = []
-        for split in PREVIEWED:
-            batch = ViewPairs(size=self.size, views=2, split=split).batch(16, self.seed, CODEC_BATCH + 1)
-            views, cameras = views_of(pictures_of(batch.images), batch.labels)
-            device = next(self.training.parameters()).device
-            given, reference, wanted = views[:, 0].to(device), cameras[0].to(device), cameras[1].to(device)
-            with torch.no_grad():
-                volumes = self.training.volumes(given, reference, average=True)
-                made = render_volumes(volumes, reference, wanted).clamp(0, 1).cpu()
-            true = views[:, 1]
-            run.log.info(
-                f"{split}: PSNR {float(psnr(made, true).mean()):.2f} dB, SSIM {float(ssim(made, true).mean()):.3f}"
-            )
-            rows += [image for trio in zip(views[:4, 0], made[:4], true[:4]) for image in trio]
-        labels = ["given", "volume", "true"] * (len(rows) // 3)
-        path = run.path("images", f"volumes_{step:06d}.png")
-        write_image(path, contact_sheet(torch.stack(rows), columns=12, labels=labels))
+        show_volumes(self.training, self.size, self.seed, step, run)
 
     def finish(self, run: Run) -> dict[str, float]:
-        directory = run.path("volume", "image_encoder").parent
-        self.training.save(directory)
-        return {"volume_megabytes": sum(path.stat().st_size for path in directory.rglob("*.*")) / 1e6}
+        return save_volume(self.training, run)
+
+
+def show_volumes(training: VolumeTraining, size: int, seed: int, step: int, run: Run) -> None:
+    """Writes images/volumes_STEP.png: picture, volume's view and truth; logs PSNR and SSIM of each split."""
+    rows, device = [], next(training.parameters()).device
+    for split in PREVIEWED:
+        batch = ViewPairs(size=size, views=2, split=split).batch(16, seed, CODEC_BATCH + 1)
+        views, cameras = views_of(pictures_of(batch.images), batch.labels)
+        given, reference, wanted = views[:, 0].to(device), cameras[0].to(device), cameras[1].to(device)
+        with torch.no_grad():
+            volumes = training.volumes(given, reference, average=True)
+            made = render_volumes(volumes, reference, wanted).clamp(0, 1).cpu()
+        true = views[:, 1]
+        run.log.info(
+            f"{split}: PSNR {float(psnr(made, true).mean()):.2f} dB, SSIM {float(ssim(made, true).mean()):.3f}"
+        )
+        rows += [image for trio in zip(views[:4, 0], made[:4], true[:4]) for image in trio]
+    labels = ["given", "volume", "true"] * (len(rows) // 3)
+    path = run.path("images", f"volumes_{step:06d}.png")
+    write_image(path, contact_sheet(torch.stack(rows), columns=12, labels=labels))
+
+
+def save_volume(training: VolumeTraining, run: Run) -> dict[str, float]:
+    """Writes the run directory's volume/, and says how large it is."""
+    directory = run.path("volume", VOLUME).parent
+    training.save(directory)
+    return {"volume_megabytes": sum(path.stat().st_size for path in directory.rglob("*.*")) / 1e6}
 
 
 def views_of(

@@ -3,8 +3,8 @@
     v_theta([x_t, E(image)], t, W [CLIP(image), pose] + b)        with the loss of priors/train/v_loss.py
 
 Beside x_t lies the picture, or, given a volume that `suite train_view_volume` made, the picture's volume as the wanted
-camera sees it; volume and picture encoder stay as they are then. Else denoiser, picture encoder and projection learn
-together, from nothing or from a text prior's denoiser. The codec is that of the pocket prior. Without a picture, both
+camera sees it; the volume stays as it is then. Denoiser, picture encoder and projection learn together, from nothing or
+from a text prior's denoiser. The codec is that of the pocket prior. Without a picture, both
 inputs are zeros, which is what guidance starts from.
 """
 
@@ -83,29 +83,32 @@ class ViewTraining(nn.Module):
         super().__init__()
         self.drop, self.noisy, self.decay, self.autocast = drop, noisy, ema, autocast
         self.schedule = NoiseSchedule.from_scheduler_config(SCHEDULER)
-        seen, view_volume = load_view_volume(volume) if volume else (None, None)
+        view_volume = load_view_volume(volume) if volume else None
         with global_randomness():
             reseed(seed, 0, "view denoiser")
             if init and _is_zero123(init):
                 parts = load_parts(init, pose=pose)
                 unet, self.codec = parts.unet, parts.vae
-                encoder, projection = seen or parts.image_encoder, parts.projection
+                encoder, projection = parts.image_encoder, parts.projection
                 view_volume = view_volume or parts.volume
             elif init:
                 text_prior = load_text_prior(init)
                 unet, self.codec = text_prior.unet, text_prior.vae
                 unet, width = widened(unet, 2 * unet.config.in_channels), unet.config.cross_attention_dim
-                encoder, projection = seen or build_image_encoder(size, width, layers), None
+                encoder, projection = build_image_encoder(size, width, layers), None
             else:
                 self.codec = fit_codec(pictures)
                 channels = self.codec.config.latent_channels
                 unet = build_denoiser(size // self.codec.config.patch, channels, width, widths)
-                unet, encoder = widened(unet, 2 * channels), seen or build_image_encoder(size, width, layers)
+                unet, encoder = widened(unet, 2 * channels), build_image_encoder(size, width, layers)
                 projection = None
             projection = projection or nn.Linear(encoder.config.hidden_size + POSES[pose], width)
-        if encoder.config.image_size != size:
-            known = encoder.config.image_size
-            raise UserError(f"{volume or init} knows pictures of {known} pixels, not size={size}.")
+        for source, known in (
+            (init, encoder.config.image_size),
+            (volume or init, view_volume.config.size if view_volume else size),
+        ):
+            if known != size:
+                raise UserError(f"{source} knows pictures of {known} pixels, not size={size}.")
         # at these sizes the fused kernel's backward is a third of a step on a CPU
         unet.set_attn_processor(AttnProcessor())
         encoder.set_attn_implementation("eager")
@@ -114,7 +117,6 @@ class ViewTraining(nn.Module):
         self.volume = view_volume
         if view_volume:
             view_volume.requires_grad_(False).eval()
-            encoder.requires_grad_(False)  # the volume is made of what it says
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
 
     def loss(
@@ -137,7 +139,7 @@ class ViewTraining(nn.Module):
         keep = (torch.rand(len(images), generator=generator) >= self.drop).float().to(device)[:, None, None]
         with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
             looked = image_tokens(self.learning["image_encoder"], images)
-            beside = self._beside(images, looked, reference, wanted) * keep[..., None]
+            beside = self._beside(images, reference, wanted) * keep[..., None]
             pose = relative_pose(self.pose, reference, wanted)
             tokens = join(self.learning["projection"], looked, pose) * keep
             both = torch.cat([noise.x_t, beside], dim=1)
@@ -150,12 +152,10 @@ class ViewTraining(nn.Module):
         return next(self.learning.parameters()).device
 
     @torch.no_grad()
-    def _beside(
-        self, images: Images, tokens: Float[Tensor, "b l d"], reference: Cameras, wanted: Cameras
-    ) -> Latents:
+    def _beside(self, images: Images, reference: Cameras, wanted: Cameras) -> Latents:
         """What the denoiser sees beside x_t: the picture, or its volume from the wanted camera."""
         if self.volume:
-            volumes = self.volume(images, tokens, reference)
+            volumes = self.volume(images, reference)
             images = render_volumes(volumes, reference, wanted).clamp(0, 1)
         return self._latents(images)
 

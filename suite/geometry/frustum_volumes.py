@@ -93,6 +93,33 @@ def cast_rays(
     return found[..., :3].movedim(-1, 1), found[..., 3]
 
 
+def frustum_points(reference: Cameras, layers: int, side: int) -> Float[Tensor, "b layers side side 3"]:
+    """Centres of the voxels of `frustum_volumes` as if the camera stood at azimuth 0."""
+    device = reference.distance.device
+    across, deep = (((torch.arange(n, device=device) + 0.5) / n * 2 - 1).float() for n in (side, layers))
+    behind, down, right = torch.meshgrid(REACH * deep, across, across, indexing="ij")
+    distance, focal, elevation = (
+        x[:, None, None, None]
+        for x in (reference.distance, reference.focal_px, torch.deg2rad(reference.elevation_deg))
+    )
+    scale = (distance + behind) * reference.height / (2 * focal)
+    up = -down * scale
+    x = -behind * elevation.cos() - up * elevation.sin()
+    z = -behind * elevation.sin() + up * elevation.cos()
+    return torch.stack([x, right * scale, z], dim=-1)
+
+
+def shape_points(
+    points: Float[Tensor, "b p 3"], azimuths: Float[Tensor, "b k"], stretches: Float[Tensor, "b k 3"]
+) -> tuple[Float[Tensor, "b k p"], ...]:
+    """x, y and z in a shape's own frame: of points whose camera, at azimuth 0, turns to these azimuths."""
+    angles = torch.deg2rad(azimuths)[..., None]
+    c, s = angles.cos(), angles.sin()
+    x, y, z = points[:, None].unbind(-1)
+    along_x, along_y, along_z = stretches[..., None].unbind(2)
+    return (c * x - s * y) / along_x, (s * x + c * y) / along_y, z / along_z
+
+
 def march_torch(
     volumes: Volumes,
     origins: Float[Tensor, "b r 3"],

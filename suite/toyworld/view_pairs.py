@@ -16,13 +16,23 @@ from suite.geometry.cameras import Cameras
 from suite.toyworld import characters
 from suite.toyworld.assemblies import random_assembly
 from suite.toyworld.dataset import Named, check_shares, orbit, random_directions, random_spec, specs_by_kind
-from suite.toyworld.objects import ObjectSpec, Surface, article, build, held_out
+from suite.toyworld.hybrids import random_hybrid
+from suite.toyworld.objects import (
+    ObjectSpec,
+    Surface,
+    article,
+    build,
+    held_out,
+    normalized,
+    vertex_normals,
+)
 from suite.toyworld.paints import COLORS, COMPANIONS, PATTERNS
 from suite.toyworld.render import Lights, Pictures, render
 
 FOV_DEG = 49.13
 DISTANCE = (1.5, 2.2)
 SPAN = 0.87  # depths lie this far before and behind a thing's middle: half a cube's diagonal
+STRETCH = 0.18  # standard deviation of the logarithm of how much longer a stretched thing is along each axis
 LIKE = 0.3  # what differs from a colour by less is painted with it
 HELD_OUT_KINDS = ("armchair", "rabbit", "teapot", "truck")  # never shown in training
 SPLITS = {
@@ -50,6 +60,22 @@ class Viewpoints:
 
 
 @dataclass(frozen=True)
+class Thing:
+    """What is seen.
+
+    Args:
+        name: In words that captions have too.
+        shape: As `Viewpoints` has it.
+        scale: How much longer it is along each axis than what has that shape.
+    """
+
+    name: str
+    surface: Surface
+    shape: str = ""
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
 class ViewBatch:
     """`b` things: their `v` views side by side, `images` `b h v*w 3` float32 RGB in [0, 1], and the viewpoints.
 
@@ -68,9 +94,10 @@ class ViewPairs:
         size: Height and width of a view in pixels.
         views: Views of each thing, from cameras all around.
         depths: Whether images have a fourth channel.
-        shares: How often a thing is a procedural object, a real object, a person, and a random assembly; splits other
-            than "train" have procedural objects alone.
+        shares: How often a thing is a procedural object, a real object, a person, a random assembly, and a hybrid of
+            the procedural kinds; splits other than "train" have procedural objects alone.
         repaint: Share of the real objects that are painted as toyworld's are.
+        stretch: Share of the procedural and real objects that are stretched along their axes.
         split: "train" leaves out the held-out compositions and kinds; "held_out" shows such compositions of the other
             kinds; "held_out_kinds" shows the HELD_OUT_KINDS.
 
@@ -85,55 +112,72 @@ class ViewPairs:
         size: int = 64,
         views: int = 4,
         depths: bool = False,
-        shares: tuple[float, float, float, float] = (0.6, 0.3, 0.1, 0.0),
+        shares: tuple[float, float, float, float, float] = (0.6, 0.3, 0.1, 0.0, 0.0),
         repaint: float = 0.0,
+        stretch: float = 0.0,
         split: str = "train",
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"A split is {', '.join(SPLITS)}, got {split!r}.")
         if views < 2:
             raise ValueError(f"A pair needs two views, got views={views}.")
-        if not 0 <= repaint <= 1:
-            raise ValueError(f"repaint is a share from 0 to 1, got {repaint:g}.")
-        self.repaint = repaint
+        for option, share in (("repaint", repaint), ("stretch", stretch)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{option} is a share from 0 to 1, got {share:g}.")
+        self.repaint, self.stretch = repaint, stretch
         weights = [share if real or i != 1 else 0.0 for i, share in enumerate(shares)]  # without any real, 0
-        check_shares(4, shares=weights)
-        self.shares = np.array(weights) / sum(weights) if split == "train" else np.array([1.0, 0, 0, 0])
+        check_shares(5, shares=weights)
+        self.shares = np.array(weights) / sum(weights) if split == "train" else np.array([1.0, 0, 0, 0, 0])
         self.real, self.size, self.views, self.depths = tuple(real), size, views, depths
         self.specs = specs_by_kind(SPLITS[split])
 
     def batch(self, count: int, seed: int, number: int) -> ViewBatch:
         """The batch of this number: `count` things."""
         random = np.random.default_rng([seed, number])
-        images, labels = zip(*[self._thing(random) for _ in range(count)])
+        images, labels = zip(*[self._views(random) for _ in range(count)])
         return ViewBatch(np.stack(images), labels)
 
     def spec(self, random: np.random.Generator) -> ObjectSpec:
         """A procedural object of the split."""
         return random_spec(self.specs, random)
 
-    def _thing(self, random: np.random.Generator) -> tuple[np.ndarray, Viewpoints]:
-        source = ("object", "real", "person", "assembly")[random.choice(4, p=self.shares)]
-        shape = ""
-        if source == "real":
-            thing = self.real[random.integers(len(self.real))]
-            name, surface, shape = f"{article(thing.name)} {thing.name}", thing.surface, thing.name
-            if self.repaint and random.random() < self.repaint:
-                surface = repainted(surface, random)
-        elif source == "person":
+    def thing(self, random: np.random.Generator) -> Thing:
+        """A thing of the split."""
+        source = ("object", "real", "person", "assembly", "hybrid")[random.choice(5, p=self.shares)]
+        if source == "person":
             outfit, pose = characters.random_outfit(random), characters.random_pose(random)
-            name, surface = characters.describe(outfit), characters.surface(outfit, pose)
-        elif source == "assembly":
-            name, surface = "a thing", random_assembly(random)
+            return Thing(characters.describe(outfit), characters.surface(outfit, pose))
+        if source == "assembly":
+            return Thing("a thing", random_assembly(random))
+        if source == "hybrid":
+            return Thing("a thing", random_hybrid(random, list(self.specs)))
+        if source == "real":
+            real = self.real[random.integers(len(self.real))]
+            thing = Thing(f"{article(real.name)} {real.name}", real.surface, real.name)
+            if self.repaint and random.random() < self.repaint:
+                thing = replace(thing, surface=repainted(real.surface, random))
         else:
             spec = self.spec(random)
-            name, surface, shape = spec.prompt, build(spec), spec.kind
-        viewpoints = replace(random_viewpoints(name, self.views, random), shape=shape)
-        pictures = pictures_from(surface, viewpoints, still_light(random), size=self.size)
+            thing = Thing(spec.prompt, build(spec), spec.kind)
+        return stretched(thing, random) if self.stretch and random.random() < self.stretch else thing
+
+    def _views(self, random: np.random.Generator) -> tuple[np.ndarray, Viewpoints]:
+        thing = self.thing(random)
+        viewpoints = replace(random_viewpoints(thing.name, self.views, random), shape=thing.shape)
+        pictures = pictures_from(thing.surface, viewpoints, still_light(random), size=self.size)
         images = pictures.images
         if self.depths:
             images = np.concatenate([images, coded_depth(pictures, viewpoints)[..., None]], axis=-1)
         return np.concatenate(list(images), axis=1), viewpoints
+
+
+def stretched(thing: Thing, random: np.random.Generator) -> Thing:
+    """The same thing longer along some axes, its longest side 1 again."""
+    factors = np.exp(random.normal(0, STRETCH, 3))
+    sides = np.ptp(thing.surface.vertices, axis=0)
+    vertices, faces = normalized(thing.surface.vertices * factors), thing.surface.faces
+    surface = replace(thing.surface, vertices=vertices, normals=vertex_normals(vertices, faces))
+    return replace(thing, surface=surface, scale=tuple(factors / (sides * factors).max()))
 
 
 def repainted(surface: Surface, random: np.random.Generator) -> Surface:

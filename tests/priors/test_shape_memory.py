@@ -11,18 +11,18 @@ from priors.shape_memory import (
     OUTLINE,
     Fits,
     ShapeMemory,
-    frustum_points,
     outlines_torch,
     pack,
     thing,
 )
 from priors.shape_memory_numba import outlines_numba
 from priors.train.train_novel_view import pictures_of
-from priors.train.train_shape_memory import azimuth_surprise, occupancy
+from priors.train.train_shape_memory import azimuth_surprise
 from suite.geometry.cameras import Cameras
-from suite.geometry.frustum_volumes import REACH
+from suite.geometry.frustum_volumes import REACH, frustum_points
 from suite.rng import generator, global_randomness, reseed
 from suite.toyworld.objects import ObjectSpec, build
+from suite.toyworld.solids import occupancy
 from suite.toyworld.view_pairs import FOV_DEG, Viewpoints, seen_from, still_light
 
 KINDS = ("car", "chair", "mug")

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from priors.train.train_novel_view import pictures_of
 from priors.train.train_view_volume import VolumeTraining, views_of
 from priors.train.view_denoiser import ViewTraining
-from priors.view_condition import image_tokens
 from priors.view_volume import EMPTY, ViewVolume
 from priors.zero123 import Zero123Prior, load
 from suite.errors import UserError
@@ -18,7 +17,7 @@ from suite.geometry.frustum_volumes import render_volumes
 from suite.rng import generator, global_randomness, reseed
 from suite.toyworld.view_pairs import ViewPairs
 
-TINY = dict(size=32, width=32, layers=1, autocast=False)
+TINY = dict(size=32, autocast=False)
 
 
 @pytest.fixture(scope="module")
@@ -32,45 +31,46 @@ def views() -> tuple[torch.Tensor, list[Cameras]]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained volume, saved."""
     place = tmp_path_factory.mktemp("volume")
-    VolumeTraining(**TINY).save(place)
+    VolumeTraining(widths=(8, 16, 16, 16), **TINY).save(place)
     return place
 
 
 @pytest.fixture(scope="module")
 def training(views, folder) -> ViewTraining:
     """A denoiser's training that is shown that volume."""
-    return ViewTraining(views[0][:, 0], volume=str(folder), widths=(32, 32), **TINY)
+    return ViewTraining(views[0][:, 0], volume=str(folder), widths=(32, 32), width=32, layers=1, **TINY)
 
 
 def test_at_first_pixels_say_the_colours(views):
-    """Where the last layer is silent, each voxel has its pixels' mean colour and the density of the beginning."""
+    """Each voxel has its pixels' mean colour, and where the last layer is silent the density of the beginning."""
     with global_randomness():
         reseed(0, 0, "volume")
-        network = ViewVolume(size=32, grid=16, tokens=16, blocks=1, channels=(16, 16))
+        network = ViewVolume(size=32, widths=(8, 16), blocks=(1, 1))
     torch.nn.init.zeros_(network.conv_out.weight)
     images, cameras = views
-    volumes = network(images[:, 0], torch.randn(3, 17, 16), cameras[0])
+    volumes = network(images[:, 0], cameras[0])
     assert volumes.shape == (3, 16, 16, 16, 4) and bool((volumes[..., 0] == EMPTY).all())
     means = images[:, 0].unflatten(3, (16, 2)).unflatten(2, (16, 2)).mean((3, 5))
     torch.testing.assert_close(volumes[..., 1:], means.movedim(1, -1)[:, None].expand(-1, 16, -1, -1, -1))
 
 
 def test_sizes_that_do_not_fit():
-    with pytest.raises(ValueError, match="grid must be four times the patches a side, 8, got 16"):
-        ViewVolume(size=64, grid=16)
+    with pytest.raises(ValueError, match="size a multiple of 16; got 4, 4 and 40"):
+        ViewVolume(size=40)
+    with pytest.raises(ValueError, match="blocks are as many as widths"):
+        ViewVolume(size=64, widths=(8, 8))
 
 
 def test_the_prior_is_shown_the_volumes_views(training, views):
     """What lies beside x_t is the encoded view of the volume from the wanted camera, in training and in the prior."""
     prior, (images, cameras) = training.prior(), views
-    tokens = image_tokens(prior.image_encoder, images[:, 0])
-    volumes = prior.volume(images[:, 0], tokens, cameras[0])
+    volumes = prior.volume(images[:, 0], cameras[0])
     seen = render_volumes(volumes, *cameras).clamp(0, 1)
     assert (seen - images[:, 0]).abs().mean() > 0.02  # another view, and fog
     expected = prior.vae.encode(2 * seen - 1).latent_dist.mode()
     told = prior.embed([""] * 3, cameras[1], images[:, 0], reference=cameras[0]).tensors["latents"]
     torch.testing.assert_close(told, expected, atol=1e-4, rtol=1e-4)
-    learnt = training._beside(images[:, 0], tokens, *cameras)
+    learnt = training._beside(images[:, 0], *cameras)
     torch.testing.assert_close(learnt, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -87,12 +87,12 @@ def test_a_shown_picture_has_one_volume(training, views):
             torch.testing.assert_close(shown[name][i], each[name][0], atol=1e-5, rtol=1e-4)
 
 
-def test_volume_and_encoder_stay_as_they_are(training, views):
-    """The denoiser learns beside them."""
+def test_the_volume_stays_as_it_is(training, views):
+    """Denoiser and picture encoder learn beside it."""
     images, cameras = views
     training.loss(images[:, 0], images[:, 1], *cameras, generator(0, 0, "loss")).backward()
     assert all(p.grad is None for p in training.volume.parameters())
-    assert all(p.grad is None for p in training.learning["image_encoder"].parameters())
+    assert any(p.grad is not None for p in training.learning["image_encoder"].parameters())
     assert training.learning["unet"].conv_in.weight.grad[:, 12:].abs().sum() > 0
     training.learning.zero_grad(set_to_none=True)
 
@@ -120,8 +120,13 @@ def test_another_resolution(training, views, tmp_path):
     assert told.shape[-2:] == (12, 12)
 
 
-def test_a_folder_without_an_encoder(tmp_path):
-    with pytest.raises(
-        UserError, match="has no folder image_encoder/. Give one that suite train_view_volume"
-    ):
+def test_a_folder_without_a_volume(tmp_path):
+    with pytest.raises(UserError, match="has no folder view_volume/. Give volume/ of a run of suite train_v"):
         VolumeTraining(init=str(tmp_path))
+
+
+def test_a_volume_of_other_pictures(folder):
+    with pytest.raises(UserError, match="knows pictures of 32 pixels, not size=64"):
+        VolumeTraining(init=str(folder), size=64)
+    with pytest.raises(UserError, match="knows pictures of 32 pixels, not size=64"):
+        ViewTraining(torch.rand(4, 3, 64, 64), volume=str(folder), widths=(32, 32), width=32, layers=1)

@@ -12,8 +12,9 @@ from suite.geometry.frustum_volumes import render_volumes
 from suite.rng import generator
 from suite.toyworld.view_pairs import ViewPairs
 
-SMALL = dict(size=32, width=32, layers=1, half=False)
-SMALL_RUN = "batch=4 views=2 reuse=2 pool=2 size=32 +half=false +width=32 +layers=1"
+WIDTHS = (8, 16, 16, 16)
+SMALL = dict(size=32, half=False, widths=WIDTHS)
+SMALL_RUN = "batch=4 views=2 reuse=2 pool=2 size=32 +half=false +widths=[8,16,16,16]"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_it_learns_a_thing():
         views=3,
         patch=32,
         structure=0,
-        shares=(1, 0, 0, 0),
+        shares=(1, 0, 0, 0, 0),
         reuse=100,
         pool=1,
         steps=20,
@@ -76,8 +77,8 @@ def test_it_learns_a_thing():
 
 
 def test_going_on_from_a_folder(tmp_path):
-    """`init` starts with its weights, or with a Zero123's picture encoder alone."""
-    first = VolumeTraining(size=32, width=32, layers=1)
+    """`init` starts with its weights."""
+    first = VolumeTraining(size=32, widths=WIDTHS)
     first.save(tmp_path)
     again = VolumeTraining(init=str(tmp_path), size=32, seed=1)
     for ours, theirs in zip(again.average.parameters(), first.average.parameters(), strict=True):

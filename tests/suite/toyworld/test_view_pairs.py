@@ -12,6 +12,7 @@ from suite.toyworld.view_pairs import (
     LIKE,
     SPAN,
     SPLITS,
+    Thing,
     ViewPairs,
     coded_depth,
     depth_of,
@@ -19,6 +20,7 @@ from suite.toyworld.view_pairs import (
     repainted,
     seen_from,
     still_light,
+    stretched,
 )
 
 
@@ -95,11 +97,21 @@ def test_repainted_things_keep_their_shape_and_other_colours():
 
 def test_shapes_are_named():
     """A kind whatever its paint; nothing for people and assemblies."""
-    batch = ViewPairs(size=16, views=2, shares=(1, 0, 0, 0)).batch(8, 0, 0)
+    batch = ViewPairs(size=16, views=2, shares=(1, 0, 0, 0, 0)).batch(8, 0, 0)
     assert [label.shape for label in batch.labels] == [parse(label.name).kind for label in batch.labels]
-    for shares in ((0, 0, 1, 0), (0, 0, 0, 1)):
+    for shares in ((0, 0, 1, 0, 0), (0, 0, 0, 1, 0), (0, 0, 0, 0, 1)):
         batch = ViewPairs(size=16, views=2, shares=shares).batch(3, 0, 0)
         assert [label.shape for label in batch.labels] == [""] * 3
+
+
+def test_a_stretched_thing_has_its_shape_at_another_scale():
+    """Its vertices are those of the shape times its scale; the longest side is 1 again."""
+    random = np.random.default_rng(0)
+    thing = Thing("a red car", build(parse("red car")), "car")
+    other = stretched(thing, random)
+    np.testing.assert_allclose(other.surface.vertices, thing.surface.vertices * other.scale, atol=1e-6)
+    assert np.ptp(other.surface.vertices, axis=0).max() == pytest.approx(1, abs=1e-6)
+    assert np.std(other.scale) > 0.01 and other.shape == "car"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +120,8 @@ def test_shapes_are_named():
         ({"split": "test"}, "A split is train, held_out, held_out_kinds"),
         ({"views": 1}, "A pair needs two views"),
         ({"repaint": -0.1}, "repaint is a share from 0 to 1, got -0.1"),
-        ({"shares": (0, 1, 0, 0)}, "shares=.0.0, 0.0, 0.0, 0.0. must be 4 numbers, none negative, not all 0"),
+        ({"stretch": 1.5}, "stretch is a share from 0 to 1, got 1.5"),
+        ({"shares": (0, 1, 0, 0, 0)}, "shares=.0.0, 0.0, 0.0, 0.0, 0.0. must be 5 numbers, none negative, not all 0"),
     ],
 )
 def test_bad_options(options, words):

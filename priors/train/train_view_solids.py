@@ -1,0 +1,92 @@
+"""`suite train_view_solids`: from one picture of a thing, what fills the frustum of its camera.
+
+pictures of things (rendered on the fly) and what fills their frustums -> network -> view_volume/
+
+    loss = mean over voxels of -f log s(v) - (1 - f) log (1 - s(v))     f: how much is filled, s: sigmoid, v: raw density
+
+Shapes are learnt many times faster so than from views: a thing is drawn once, no ray is cast, and every voxel has its
+truth. `suite train_view_volume init=` goes on with views.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from priors.train.base import TrainDenoiser, check_sizes
+from priors.train.train_shape_memory import noisy
+from priors.train.train_view_volume import VolumeTraining, save_volume, show_volumes
+from suite.geometry.frustum_occupancy import FULL
+from suite.run import Run
+from suite.toyworld.dataset import real_surfaces
+from suite.toyworld.pool import Pool
+from suite.toyworld.solids import Solids
+from suite.toyworld.view_pairs import ViewPairs, cameras_of
+
+
+class TrainViewSolids(TrainDenoiser):
+    """Trains the volume of `train_view_volume init=` on shapes alone; its colours stay those of the picture.
+
+    Args:
+        objects: A folder of meshes to learn too, as `suite prepare_objects` makes; empty for none.
+        init: A folder that has a view_volume/ to go on from; empty starts from nothing.
+        size: Height and width of the pictures in pixels.
+        batch: Things in a step.
+        shares: How often a thing is a procedural object, a real object, a person, a random assembly, and a hybrid.
+        repaint: Share of real objects that are painted as toyworld's are.
+        stretch: Share of procedural and real objects that are stretched.
+        reuse: Steps for which a new batch of things is rendered once.
+        pool: Rendered batches that are kept to draw from.
+        steps: Number of steps.
+        lr: Learning rate after the first 500 steps and before the last fifth, in which it falls to nothing.
+        widths: Channels of a new network's levels.
+        ema: Decay of the moving average that is saved.
+        half: Whether matrix products run in bfloat16.
+        seed: Of weights and pictures.
+    """
+
+    def __init__(
+        self,
+        *,
+        objects: str = "",
+        init: str = "",
+        size: int = 64,
+        batch: int = 128,
+        shares: tuple[float, float, float, float, float] = (0.27, 0.2, 0.05, 0.15, 0.33),
+        repaint: float = 0.6,
+        stretch: float = 0.6,
+        reuse: int = 3,
+        pool: int = 160,
+        steps: int = 12_000,
+        lr: float = 2e-3,
+        widths: tuple[int, ...] = (40, 64, 96, 136),
+        ema: float = 0.999,
+        half: bool = True,
+        seed: int = 0,
+    ) -> None:
+        check_sizes(size=size, lr=lr, noisy=1.0, batch=batch, reuse=reuse, pool=pool, steps=steps)
+        self.steps, self.lr, self.seed, self.size = steps, lr, seed, size
+        self.training = VolumeTraining(
+            init=init, size=size, widths=widths, ema=ema, autocast=half, seed=seed
+        )
+        real = real_surfaces(objects) if objects else []
+        pairs = ViewPairs(real=real, size=size, shares=shares, repaint=repaint, stretch=stretch)
+        self.pool = Pool(Solids(pairs, side=size // 2), batch=batch, reuse=reuse, size=pool, seed=seed)
+
+    def loss(self, step: int, generator: torch.Generator) -> Tensor:
+        images, solids = self.pool.draw(step, generator)
+        reference = cameras_of([solid.viewpoints for solid in solids], self.size)
+        filled = torch.stack([torch.from_numpy(solid.filled) for solid in solids]).float() / FULL
+        turn = torch.rand(len(images), generator=generator) < 0.5
+        mirror = turn[:, None, None, None]
+        images, filled = (torch.where(mirror, x.flip(-1), x) for x in (images, filled))
+        device = next(self.training.parameters()).device
+        images = noisy(images, generator).to(device)
+        volumes = self.training.volumes(images, reference.to(device))
+        return F.binary_cross_entropy_with_logits(volumes[..., 0], filled.to(device))
+
+    def preview(self, step: int, run: Run) -> None:
+        """Picture, volume's view and truth; PSNR and SSIM of held-out things in the log."""
+        show_volumes(self.training, self.size, self.seed, step, run)
+
+    def finish(self, run: Run) -> dict[str, float]:
+        return save_volume(self.training, run)

@@ -1,0 +1,59 @@
+"""The training of a volume on what fills frustums."""
+
+import pytest
+import torch
+
+from priors.train.train_view_solids import TrainViewSolids
+from priors.train.train_view_volume import VolumeTraining
+from suite.errors import UserError
+from suite.rng import generator
+from suite.toyworld.view_pairs import cameras_of
+
+WIDTHS = (8, 16, 16, 16)
+
+
+def test_it_learns_what_is_filled():
+    """Sixty steps on the same few things: what it says is filled is what is, to an IoU that guessing does not reach."""
+    task = TrainViewSolids(
+        batch=4, size=32, half=False, widths=WIDTHS, shares=(1, 0, 0, 0, 0), reuse=100, pool=1, steps=60
+    )  # fmt: skip
+    optimizer = task.make_optimizer()
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-2
+    for step in range(60):
+        optimizer.zero_grad(set_to_none=True)
+        task.loss(0, generator(0, step, "step")).backward()
+        optimizer.step()
+    images, solids = task.pool.draw(0, generator(0, 0, "again"))
+    reference = cameras_of([solid.viewpoints for solid in solids], 32)
+    with torch.no_grad():
+        said = task.training.volumes(images, reference)[..., 0] > 0
+    true = torch.stack([torch.from_numpy(solid.filled) for solid in solids]) > 4
+    assert float((said & true).sum() / (said | true).sum()) > 0.5
+
+
+def test_the_command_hands_it_on(command):
+    """volume/ of its run is what `suite train_view_volume init=` goes on with."""
+    small = "batch=4 reuse=2 pool=2 size=32 +half=false"
+    done = command(f"train_view_solids steps=2 {small} +widths=[8,16,16,16] device=cpu previews=1")
+    assert done.status == 0, done.errors
+    assert list((done.directory / "images").glob("volumes_*.png"))
+    done = command(
+        f"train_view_volume steps=2 patch=11 views=2 {small} init={done.directory}/volume device=cpu"
+    )
+    assert done.status == 0, done.errors
+    assert VolumeTraining(init=str(done.directory / "volume"), size=32).learning["view_volume"].grid == 16
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 40}, "multiple of 16"),
+        ({"steps": 0}, "steps must be positive"),
+        ({"stretch": 2.0}, "stretch is a share from 0 to 1, got 2"),
+        ({"init": "nowhere"}, "has no folder view_volume/"),
+    ],
+)
+def test_bad_options_say_what_to_type(options, message):
+    with pytest.raises((ValueError, UserError), match=message):
+        TrainViewSolids(**options)
