@@ -3,10 +3,10 @@
     volume = network(picture, camera, recalled)           v = (density, picture's RGB + change), see
                                                           `suite.geometry.frustum_volumes`
 
-The network is a U-Net over the picture whose channels are the frustum's layers: what it says of a voxel, it says at that
-voxel's pixel, and shapes are seen from the camera, which serves kinds that training did not have better than shapes in a
-pose of their own (Shin et al. 2018, arXiv:1804.06032). It learns what fills frustums first (`suite train_view_solids`), then
-what views look like (`suite train_view_volume`), told by then what a memory of shapes recalls.
+The network is a U-Net over the picture whose channels are the frustum's layers: what it says of a voxel, it says at
+that voxel's pixel. Shapes as the camera sees them serve kinds that training did not have better than shapes in a pose of
+their own (Shin et al. 2018, arXiv:1804.06032). It learns what fills frustums first (`suite train_view_solids`), then what
+views look like (`suite train_view_volume`), told by then what a memory of shapes recalls.
 
 A denoiser that is shown the volume's view from the wanted camera need not learn how things turn, only what is likely
 where the picture does not tell (GeNVS, Chan et al. 2023, arXiv:2304.02602).
@@ -88,9 +88,7 @@ class ViewVolume(ModelMixin, ConfigMixin):
         self.inner = nn.ModuleList([chain(*level) for level in zip(widths[1:], blocks[1:])])
         cells = (size // 2 ** len(widths)) ** 2
         self.narrow, self.wide = nn.Conv2d(widths[-1], cell, 1), nn.Conv2d(cell, widths[-1], 1)
-        self.mix = nn.Sequential(
-            nn.Linear(cell * cells, mixed), nn.ReLU(), nn.Linear(mixed, cell * cells)
-        )
+        self.mix = nn.Sequential(nn.Linear(cell * cells, mixed), nn.ReLU(), nn.Linear(mixed, cell * cells))
         self.up = nn.ModuleList([normed(b, a, 1) for a, b in zip(widths, widths[1:])])
         self.outer = nn.ModuleList([chain(*level) for level in zip(widths[:-1], blocks[:-1])])
         self.conv_out = nn.Conv2d(widths[0], 4 * self.grid, 1)

@@ -138,7 +138,8 @@ def load_view_volume(folder: str | Path) -> ViewVolume:
     folder = SHIPPED.get(str(folder), Path(folder).expanduser())
     if not (folder / VOLUME).is_dir():
         raise UserError(
-            f"'{folder}' has no folder {VOLUME}/. Give volume/ of a run of suite train_view_solids or train_view_volume."
+            f"'{folder}' has no folder {VOLUME}/. "
+            "Give volume/ of a run of suite train_view_volume or train_view_solids."
         )
     with quiet():
         return load_network(folder / VOLUME, ViewVolume, variant=None, dtype=torch.float32)

@@ -2,7 +2,7 @@
 
 pictures of things (rendered on the fly) and what fills their frustums -> network -> view_volume/
 
-    loss = mean over voxels of -f log s(v) - (1 - f) log (1 - s(v))     f: how much is filled, s: sigmoid, v: raw density
+    loss = mean over voxels of -f log s(v) - (1 - f) log (1 - s(v))     f: share filled, s: sigmoid, v: raw density
 
 Shapes are learnt many times faster so than from views: a thing is drawn once, no ray is cast, and every voxel has its
 truth. `suite train_view_volume init=` goes on with views.
@@ -65,9 +65,7 @@ class TrainViewSolids(TrainDenoiser):
     ) -> None:
         check_sizes(size=size, lr=lr, noisy=1.0, batch=batch, reuse=reuse, pool=pool, steps=steps)
         self.steps, self.lr, self.seed, self.size = steps, lr, seed, size
-        self.training = VolumeTraining(
-            init=init, size=size, widths=widths, ema=ema, autocast=half, seed=seed
-        )
+        self.training = VolumeTraining(init=init, size=size, widths=widths, ema=ema, autocast=half, seed=seed)
         real = real_surfaces(objects) if objects else []
         pairs = ViewPairs(real=real, size=size, shares=shares, repaint=repaint, stretch=stretch)
         self.pool = Pool(Solids(pairs, side=size // 2), batch=batch, reuse=reuse, size=pool, seed=seed)

@@ -5,11 +5,12 @@ views of things (rendered on the fly) -> a picture and its other views -> networ
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
 from priors.loading.zero123 import VOLUME, load_shape_memory, load_view_volume
@@ -100,6 +101,53 @@ class VolumeTraining(nn.Module):
         save_half(self.average[VOLUME], directory / VOLUME)
 
 
+@dataclass(frozen=True)
+class Reminded:
+    """A thing's viewpoints, and what its first view reminds of: occupancies in bytes and how outlines differ."""
+
+    viewpoints: Viewpoints
+    recalled: UInt8[Tensor, "layers rows columns"] | None = None
+    differs: float = 0.0
+
+
+@dataclass(frozen=True)
+class RemindedBatch:
+    """`b` things: their views as `ViewBatch` has them."""
+
+    images: np.ndarray
+    labels: tuple[Reminded, ...]
+
+
+class RemindedViews:
+    """Views of things, and what a volume's memory says of the first of each.
+
+    A share of the things is not reminded of its own shape, so that others help with what is new.
+    """
+
+    def __init__(self, pairs: ViewPairs, volume: ViewVolume, forget: float) -> None:
+        self.pairs, self.volume, self.forget = pairs, volume, forget
+        names = volume.memory.config.shapes if volume.memory else ()
+        self.known = {name: number for number, name in enumerate(names)}
+
+    def batch(self, count: int, seed: int, number: int) -> RemindedBatch:
+        """The batch of this number: `count` things."""
+        batch = self.pairs.batch(count, seed, number)
+        if self.volume.memory is None:
+            return RemindedBatch(batch.images, tuple(map(Reminded, batch.labels)))
+        views, cameras = views_of(pictures_of(batch.images[..., :3]), batch.labels)
+        shapes = torch.tensor([self.known.get(seen.shape, -1) for seen in batch.labels])
+        forgotten = np.random.default_rng([seed, number, 1]).random(count) < self.forget
+        without = torch.where(torch.from_numpy(forgotten), shapes, -1)
+        memory, device = self.volume.memory.eval(), self.volume.device
+        layers = (self.volume.grid, self.volume.grid)
+        found = memory.recall(
+            views[:, 0].to(device), cameras[0].to(device), *layers, without=without.to(device)
+        )
+        filled = (255 * found.occupancy).round().byte().cpu()
+        labels = map(Reminded, batch.labels, filled, found.differs.tolist())
+        return RemindedBatch(batch.images, tuple(labels))
+
+
 class TrainViewVolume(TrainDenoiser):
     """Trains the volume of `train_novel_view volume=`: PSNR is what it learns, shapes are what comes of it.
 
@@ -168,19 +216,20 @@ class TrainViewVolume(TrainDenoiser):
         self.training = VolumeTraining(
             init=init, size=size, widths=widths, ema=ema, autocast=half, seed=seed, memory=memory
         )
-        self.forget = forget
-        self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
+        views_and_shapes = RemindedViews(pairs, self.training.learning[VOLUME], forget)
+        self.pool = Pool(views_and_shapes, batch=batch, reuse=reuse, size=pool, seed=seed)
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
         device = next(self.training.parameters()).device
-        strips, viewpoints = self.pool.draw(step, generator)
-        views, cameras = views_of(strips, viewpoints)
-        recalled = self.recalled(views[:, 0, :3], cameras[0], viewpoints, generator)
+        strips, labels = self.pool.draw(step, generator)
+        views, cameras = views_of(strips, [label.viewpoints for label in labels])
         views, cameras, turned = mirrored(views, cameras, generator)
         views, cameras = views.to(device), [camera.to(device) for camera in cameras]
-        if recalled is not None:
-            occupancy, turned = recalled.occupancy, turned.to(device)[:, None, None, None]
-            recalled = replace(recalled, occupancy=torch.where(turned, occupancy.flip(-1), occupancy))
+        recalled = None
+        if labels[0].recalled is not None:
+            occupancy = torch.stack([label.recalled for label in labels]).to(device).float() / 255
+            occupancy = torch.where(turned.to(device)[:, None, None, None], occupancy.flip(-1), occupancy)
+            recalled = Recalled(occupancy, torch.tensor([label.differs for label in labels], device=device))
         volumes = self.training.volumes(views[:, 0, :3], cameras[0], recalled)
         errors, surprises, differences = [], [], []
         for number, camera in enumerate(cameras):
@@ -198,19 +247,6 @@ class TrainViewVolume(TrainDenoiser):
         self.log("surprise", surprise.detach())
         self.log("difference", difference.detach())
         return error + self.geometry * surprise + self.structure * difference
-
-    def recalled(
-        self, images: Images, reference: Cameras, viewpoints: Sequence[Viewpoints], generator: torch.Generator
-    ) -> Recalled | None:
-        """What the memory says of pictures, some of whose own shapes it may not name."""
-        volume = self.training.learning[VOLUME]
-        if volume.memory is None:
-            return None
-        known = {name: number for number, name in enumerate(volume.memory.config.shapes)}
-        shapes = torch.tensor([known.get(seen.shape, -1) for seen in viewpoints])
-        forgotten = torch.rand(len(images), generator=generator) < self.forget
-        without = torch.where(forgotten, shapes, -1).to(volume.device)
-        return volume.recall(images.to(volume.device), reference.to(volume.device), without=without)
 
     def preview(self, step: int, run: Run) -> None:
         """Picture, volume's view and truth; PSNR and SSIM of held-out things in the log."""

@@ -26,7 +26,9 @@ Group = tuple[Shape, ...]  # parts that are alike: both ears, four wheels
 
 def random_hybrid(random: np.random.Generator, names: Sequence[str]) -> Surface:
     """A painted thing of the parts of three of these kinds."""
-    first, *others = (_groups(names[random.integers(len(names))], bool(random.random() < 0.5)) for _ in range(3))
+    first, *others = (
+        _groups(names[random.integers(len(names))], bool(random.random() < 0.5)) for _ in range(3)
+    )
     chosen = [made for group in first if (made := _varied(group, others, random))]
     for other in others:
         if random.random() < ADDED or not chosen:

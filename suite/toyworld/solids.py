@@ -79,9 +79,7 @@ class Solids:
         if thing.shape not in self.grids:
             pose, distance = camera.camera_from_world[0].numpy(), float(camera.distance)
             surface = thing.surface
-            return frustum_occupancy(
-                surface.vertices, surface.faces, pose, FOV_DEG, distance, side=self.side
-            )
+            return frustum_occupancy(surface.vertices, surface.faces, pose, FOV_DEG, distance, side=self.side)
         points = frustum_points(camera, self.side, self.side).flatten(1, 3)
         scale = torch.tensor(thing.scale, dtype=torch.float32)[None, None]
         x, y, z = shape_points(points, camera.azimuth_deg[:, None], scale)

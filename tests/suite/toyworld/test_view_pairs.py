@@ -121,7 +121,10 @@ def test_a_stretched_thing_has_its_shape_at_another_scale():
         ({"views": 1}, "A pair needs two views"),
         ({"repaint": -0.1}, "repaint is a share from 0 to 1, got -0.1"),
         ({"stretch": 1.5}, "stretch is a share from 0 to 1, got 1.5"),
-        ({"shares": (0, 1, 0, 0, 0)}, "shares=.0.0, 0.0, 0.0, 0.0, 0.0. must be 5 numbers, none negative, not all 0"),
+        (
+            {"shares": (0, 1, 0, 0, 0)},
+            "shares=.0.0, 0.0, 0.0, 0.0, 0.0. must be 5 numbers, none negative, not all 0",
+        ),
     ],
 )
 def test_bad_options(options, words):
