@@ -4,9 +4,9 @@
                                                           `suite.geometry.frustum_volumes`
 
 The network is a U-Net over the picture whose channels are the frustum's layers: what it says of a voxel, it says at
-that voxel's pixel. Shapes as the camera sees them serve kinds that training did not have better than shapes in a pose of
-their own (Shin et al. 2018, arXiv:1804.06032). It learns what fills frustums first (`suite train_view_solids`), then what
-views look like (`suite train_view_volume`), told by then what a memory of shapes recalls.
+that voxel's pixel. Shapes as the camera sees them serve kinds that training did not have better than shapes in a pose
+of their own (Shin et al. 2018, arXiv:1804.06032). It learns what fills frustums first (`suite train_view_solids`), then
+what views look like (`suite train_view_volume`), told by then what a memory of shapes recalls.
 
 A denoiser that is shown the volume's view from the wanted camera need not learn how things turn, only what is likely
 where the picture does not tell (GeNVS, Chan et al. 2023, arXiv:2304.02602).
