@@ -50,6 +50,7 @@ class TrainNovelView(TrainDenoiser):
         widths: Channels of the denoiser's levels, coarsest last.
         width: Of the picture's tokens.
         layers: Of the picture encoder.
+        new_encoder: Whether a new picture encoder of so many layers takes the place of that of init.
         pose: What the network is told of the cameras: radius_polar, or radius or polar as the public models.
         drop: How often the picture is left out, for classifier-free guidance.
         noisy: t = u^noisy for uniform u; below 1, more of the training is at strong noise.
@@ -73,7 +74,8 @@ class TrainNovelView(TrainDenoiser):
         lr: float = 8e-4,
         widths: tuple[int, ...] = (64, 128, 192),
         width: int = 192,
-        layers: int = 4,
+        layers: int = 1,
+        new_encoder: bool = False,
         pose: str = "radius_polar",
         drop: float = 0.1,
         noisy: float = 0.5,
@@ -88,8 +90,8 @@ class TrainNovelView(TrainDenoiser):
         pairs = ViewPairs(real=real_surfaces(objects) if objects else [], size=size, views=views)
         self.training = ViewTraining(
             pictures_of(pairs.batch(256 // views, seed, CODEC_BATCH).images), init=init, volume=volume, size=size,
-            pose=pose, widths=widths, width=width, layers=layers, drop=drop, noisy=noisy, ema=ema,
-            autocast=half, seed=seed,
+            pose=pose, widths=widths, width=width, layers=layers, new_encoder=new_encoder, drop=drop,
+            noisy=noisy, ema=ema, autocast=half, seed=seed,
         )  # fmt: skip
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
 

@@ -54,6 +54,7 @@ class ViewTraining(nn.Module):
         widths: Channels of the denoiser's levels.
         width: Of the picture's tokens.
         layers: Of the picture encoder.
+        new_encoder: Whether a new picture encoder of so many layers takes the place of that of init.
         drop: How often the picture is left out, for classifier-free guidance.
         noisy: t = u^noisy for uniform u; below 1, more of the training is at strong noise.
         ema: Decay of the moving average.
@@ -73,7 +74,8 @@ class ViewTraining(nn.Module):
         pose: str = "radius_polar",
         widths: Sequence[int] = (64, 128, 192),
         width: int = 192,
-        layers: int = 3,
+        layers: int = 1,
+        new_encoder: bool = False,
         drop: float = 0.1,
         noisy: float = 1.0,
         ema: float = 0.999,
@@ -90,6 +92,8 @@ class ViewTraining(nn.Module):
                 parts = load_parts(init, pose=pose)
                 unet, self.codec = parts.unet, parts.vae
                 encoder, projection = parts.image_encoder, parts.projection
+                if new_encoder:
+                    encoder = build_image_encoder(size, encoder.config.hidden_size, layers)
                 view_volume = view_volume or parts.volume
             elif init:
                 text_prior = load_text_prior(init)
@@ -210,7 +214,7 @@ def build_image_encoder(size: int, width: int, layers: int) -> CLIPVisionModel:
     """A small CLIP picture transformer, freshly initialised: a token for the whole and one for each patch."""
     return CLIPVisionModel(
         CLIPVisionConfig(
-            hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, projection_dim=width,
+            hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers, projection_dim=width,
             num_attention_heads=max(1, width // 32), image_size=size, patch_size=PATCH,
         )
     )  # fmt: skip
