@@ -1,7 +1,8 @@
 """What a picture tells of a thing's shape and colour: a volume in the frustum of its camera, to be seen from elsewhere.
 
-    volume = network(picture, camera, recalled)           v = (density, picture's RGB + change), see
+    volume = network(picture, camera, recalled)           v = (density, picture's RGB + change + waves), see
                                                           `suite.geometry.frustum_volumes`
+    waves = sum_m a_m cos(2 pi m z) + b_m sin(2 pi m z)   z: height of a voxel; a, b: of its pixel
 
 The network is a U-Net over the picture whose channels are the frustum's layers: what it says of a voxel, it says at
 that voxel's pixel. Shapes as the camera sees them serve kinds that training did not have better than shapes in a pose
@@ -25,7 +26,7 @@ from torch.nn import functional as F
 from priors.shape_memory import Recalled, ShapeMemory, normed
 from priors.view_condition import own_pose
 from suite.geometry.cameras import Cameras
-from suite.geometry.frustum_volumes import Volumes
+from suite.geometry.frustum_volumes import Volumes, frustum_points
 from suite.types import Images
 
 EMPTY = -3.0  # raw density at the start
@@ -58,6 +59,8 @@ class ViewVolume(ModelMixin, ConfigMixin):
         blocks: Residual blocks at each, on the way down (but at the first) and on the way up (but at the last).
         cell: Channels of the coarsest level where all its cells are told of each other.
         mixed: Numbers that this passes through.
+        hidden: Of a pixel, from which its voxels are made; 0 makes them of the finest level's channels.
+        waves: Frequencies of colours over height: what stripes are made of. 0 for none.
         shape_memory: The configuration of a `ShapeMemory`, whose shapes it is reminded of; none without.
     """
 
@@ -69,6 +72,8 @@ class ViewVolume(ModelMixin, ConfigMixin):
         blocks: Sequence[int] = (1, 2, 2, 2),
         cell: int = 16,
         mixed: int = 192,
+        hidden: int = 0,
+        waves: int = 0,
         shape_memory: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -91,7 +96,9 @@ class ViewVolume(ModelMixin, ConfigMixin):
         self.mix = nn.Sequential(nn.Linear(cell * cells, mixed), nn.ReLU(), nn.Linear(mixed, cell * cells))
         self.up = nn.ModuleList([normed(b, a, 1) for a, b in zip(widths, widths[1:])])
         self.outer = nn.ModuleList([chain(*level) for level in zip(widths[:-1], blocks[:-1])])
-        self.conv_out = nn.Conv2d(widths[0], 4 * self.grid, 1)
+        self.wider = nn.Sequential(normed(widths[0], hidden, 1), nn.ReLU()) if hidden else nn.Identity()
+        last = hidden or widths[0]
+        self.conv_out = nn.Conv2d(last, 4 * self.grid + 6 * waves, 1)
         with torch.no_grad():
             self.conv_out.weight[: self.grid] /= STEEP
             self.conv_out.bias.zero_()
@@ -103,7 +110,7 @@ class ViewVolume(ModelMixin, ConfigMixin):
             self.memory = ShapeMemory(**shape_memory)
             self.recalled = nn.Conv2d(self.grid, widths[0], 3, padding=1)
             self.reliable = nn.ModuleList([nn.Linear(1, width) for width in widths])
-            self.trust = nn.Conv2d(widths[0], self.grid, 1)
+            self.trust = nn.Conv2d(last, self.grid, 1)
             for part in (self.recalled, *self.reliable, self.trust):
                 nn.init.zeros_(part.weight)
                 nn.init.zeros_(part.bias)
@@ -136,12 +143,24 @@ class ViewVolume(ModelMixin, ConfigMixin):
         for up, outer, other in reversed([*zip(self.up, self.outer, beside)]):
             x = F.interpolate(up(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = outer(F.relu(x + other))
-        out = self.conv_out(x).float().unflatten(1, (4, self.grid))
-        density, seen = STEEP * out[:, 0], F.avg_pool2d(images, 2)[:, :, None]
+        x = self.wider(x)
+        out = self.conv_out(x).float()
+        density, colors = STEEP * out[:, : self.grid], out[:, self.grid : 4 * self.grid].unflatten(1, (3, -1))
+        colors = colors + F.avg_pool2d(images, 2)[:, :, None]
+        if self.config.waves:
+            weights = out[:, 4 * self.grid :].unflatten(1, (3, -1))
+            colors = colors + torch.einsum("bcnij,bndij->bcdij", weights, self._waves(reference))
         if recalled is not None:
             trust = (SWIFT * self.trust(x).float() + CAREFUL * reliable.float()[..., None, None]).sigmoid()
             density = density.lerp(FIRM * (recalled.occupancy - FILLED), trust)
-        return torch.cat([density[:, None], out[:, 1:] + seen], dim=1).permute(0, 2, 3, 4, 1).contiguous()
+        return torch.cat([density[:, None], colors], dim=1).permute(0, 2, 3, 4, 1).contiguous()
+
+    def _waves(self, reference: Cameras) -> Float[Tensor, "b n layers rows columns"]:
+        """Cosines, then sines, of the heights of voxels."""
+        heights = frustum_points(reference, self.grid, self.grid)[..., 2]
+        numbers = torch.arange(1, self.config.waves + 1, device=heights.device)
+        angles = 2 * torch.pi * heights[:, None] * numbers[:, None, None, None]
+        return torch.cat([angles.cos(), angles.sin()], dim=1)
 
     def recall(
         self, images: Images, reference: Cameras, *, without: Int[Tensor, " b"] | None = None

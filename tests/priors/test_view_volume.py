@@ -13,7 +13,7 @@ from priors.view_volume import EMPTY, ViewVolume
 from priors.zero123 import Zero123Prior, load
 from suite.errors import UserError
 from suite.geometry.cameras import Cameras
-from suite.geometry.frustum_volumes import render_volumes
+from suite.geometry.frustum_volumes import frustum_points, render_volumes
 from suite.rng import generator, global_randomness, reseed
 from suite.toyworld.view_pairs import ViewPairs
 
@@ -52,6 +52,20 @@ def test_at_first_pixels_say_the_colours(views):
     assert volumes.shape == (3, 16, 16, 16, 4) and bool((volumes[..., 0] == EMPTY).all())
     means = images[:, 0].unflatten(3, (16, 2)).unflatten(2, (16, 2)).mean((3, 5))
     torch.testing.assert_close(volumes[..., 1:], means.movedim(1, -1)[:, None].expand(-1, 16, -1, -1, -1))
+
+
+def test_stripes_are_waves_over_height(views):
+    """One weight of one colour: cos(2 pi 3 z) in all voxels, whatever the camera's elevation."""
+    network = ViewVolume(size=32, widths=(8, 16), blocks=(1, 1), hidden=12, waves=4)
+    torch.nn.init.zeros_(network.conv_out.weight)
+    images, cameras = views
+    plain = network(images[:, 0], cameras[0])
+    with torch.no_grad():
+        network.conv_out.bias[4 * 16 + 8 + 2] = 0.5  # green, the third frequency
+    heights = frustum_points(cameras[0], 16, 16)[..., 2]
+    change = network(images[:, 0], cameras[0]) - plain
+    torch.testing.assert_close(change[..., 2], 0.5 * torch.cos(6 * torch.pi * heights), atol=1e-4, rtol=1e-4)
+    assert not change[..., [0, 1, 3]].any()
 
 
 def test_sizes_that_do_not_fit():
