@@ -172,11 +172,15 @@ class ViewVolume(ModelMixin, ConfigMixin):
             return self.memory.recall(images.float(), reference, self.grid, self.grid, without=without)
 
     def of(self, images: Images, reference: Cameras) -> Volumes:
-        """Volumes of pictures of any size, in this network's precision."""
+        """Volumes of pictures of any size, in this network's precision: means of what it says of each and of its mirror
+        image."""
         side = (self.config.size, self.config.size)
         if images.shape[-2:] != side:
             images = F.interpolate(images, side, mode="bilinear", antialias=True)
-        return self(images.to(self.dtype), reference)
+        images, recalled = images.to(self.dtype), self.recall(images, reference)
+        mirrored = None if recalled is None else Recalled(recalled.occupancy.flip(-1), recalled.differs)
+        there = self(images.flip(-1), reference, mirrored).flip(3)
+        return (self(images, reference, recalled) + there) / 2
 
 
 def reminded(volume: ViewVolume, memory: ShapeMemory) -> ViewVolume:

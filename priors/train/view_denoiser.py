@@ -159,7 +159,7 @@ class ViewTraining(nn.Module):
     def _beside(self, images: Images, reference: Cameras, wanted: Cameras) -> Latents:
         """What the denoiser sees beside x_t: the picture, or its volume from the wanted camera."""
         if self.volume:
-            volumes = self.volume(images, reference)
+            volumes = self.volume.of(images, reference)
             images = render_volumes(volumes, reference, wanted).clamp(0, 1)
         return self._latents(images)
 

@@ -75,10 +75,16 @@ def test_sizes_that_do_not_fit():
         ViewVolume(size=64, widths=(8, 8))
 
 
+def test_a_mirror_image_has_the_mirrored_volume(training, views):
+    images, cameras = views
+    there = training.volume.of(images[:, 0].flip(-1), cameras[0])
+    torch.testing.assert_close(there.flip(3), training.volume.of(images[:, 0], cameras[0]))
+
+
 def test_the_prior_is_shown_the_volumes_views(training, views):
     """What lies beside x_t is the encoded view of the volume from the wanted camera, in training and in the prior."""
     prior, (images, cameras) = training.prior(), views
-    volumes = prior.volume(images[:, 0], cameras[0])
+    volumes = prior.volume.of(images[:, 0], cameras[0])
     seen = render_volumes(volumes, *cameras).clamp(0, 1)
     assert (seen - images[:, 0]).abs().mean() > 0.02  # another view, and fog
     expected = prior.vae.encode(2 * seen - 1).latent_dist.mode()
