@@ -149,17 +149,17 @@ class ViewVolume(ModelMixin, ConfigMixin):
         colors = colors + F.avg_pool2d(images, 2)[:, :, None]
         if self.config.waves:
             weights = out[:, 4 * self.grid :].unflatten(1, (3, -1))
-            colors = colors + torch.einsum("bcnij,bndij->bcdij", weights, self._waves(reference))
+            colors = colors + torch.einsum("bcnij,bndi->bcdij", weights, self._waves(reference))
         if recalled is not None:
             trust = (SWIFT * self.trust(x).float() + CAREFUL * reliable.float()[..., None, None]).sigmoid()
             density = density.lerp(FIRM * (recalled.occupancy - FILLED), trust)
         return torch.cat([density[:, None], colors], dim=1).permute(0, 2, 3, 4, 1).contiguous()
 
-    def _waves(self, reference: Cameras) -> Float[Tensor, "b n layers rows columns"]:
-        """Cosines, then sines, of the heights of voxels."""
-        heights = frustum_points(reference, self.grid, self.grid)[..., 2]
+    def _waves(self, reference: Cameras) -> Float[Tensor, "b n layers rows"]:
+        """Cosines, then sines, of the heights of voxels, which are alike in all columns."""
+        heights = frustum_points(reference, self.grid, self.grid)[..., 0, 2]
         numbers = torch.arange(1, self.config.waves + 1, device=heights.device)
-        angles = 2 * torch.pi * heights[:, None] * numbers[:, None, None, None]
+        angles = 2 * torch.pi * heights[:, None] * numbers[:, None, None]
         return torch.cat([angles.cos(), angles.sin()], dim=1)
 
     def recall(
