@@ -8,6 +8,9 @@ Shapes are learnt many times faster so than from views: a thing is drawn once, n
 truth. `suite train_view_volume init=` goes on with views.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -38,7 +41,8 @@ class TrainViewSolids(TrainDenoiser):
         pool: Rendered batches that are kept to draw from.
         steps: Number of steps.
         lr: Learning rate after the first 500 steps and before the last fifth, in which it falls to nothing.
-        widths: Channels of a new network's levels.
+        network: Options of a new network: widths, blocks, cell, mixed, hidden, waves of
+            `priors.view_volume.ViewVolume`.
         ema: Decay of the moving average that is saved.
         half: Whether matrix products run in bfloat16.
         seed: Of weights and pictures.
@@ -58,14 +62,16 @@ class TrainViewSolids(TrainDenoiser):
         pool: int = 160,
         steps: int = 12_000,
         lr: float = 2e-3,
-        widths: tuple[int, ...] = (40, 64, 96, 136),
+        network: Mapping[str, Any] | None = None,
         ema: float = 0.999,
         half: bool = True,
         seed: int = 0,
     ) -> None:
         check_sizes(size=size, lr=lr, noisy=1.0, batch=batch, reuse=reuse, pool=pool, steps=steps)
         self.steps, self.lr, self.seed, self.size = steps, lr, seed, size
-        self.training = VolumeTraining(init=init, size=size, widths=widths, ema=ema, autocast=half, seed=seed)
+        self.training = VolumeTraining(
+            init=init, size=size, network=network, ema=ema, autocast=half, seed=seed
+        )
         real = real_surfaces(objects) if objects else []
         pairs = ViewPairs(real=real, size=size, shares=shares, repaint=repaint, stretch=stretch)
         self.pool = Pool(Solids(pairs, side=size // 2), batch=batch, reuse=reuse, size=pool, seed=seed)

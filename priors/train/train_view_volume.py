@@ -4,9 +4,10 @@ views of things (rendered on the fly) -> a picture and its other views -> networ
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ class VolumeTraining(nn.Module):
         init: A folder that has a view_volume/ to go on from, of an earlier training or a Zero123; empty starts from
             nothing.
         size: Height and width of the pictures in pixels.
-        widths: Channels of a new network's levels.
+        network: Options of a new `ViewVolume`.
         ema: Decay of the moving average.
         autocast: Whether matrix products run in bfloat16.
         seed: Of the first weights.
@@ -56,7 +57,7 @@ class VolumeTraining(nn.Module):
         *,
         init: str = "",
         size: int = 64,
-        widths: Sequence[int] = (40, 64, 96, 136),
+        network: Mapping[str, Any] | None = None,
         ema: float = 0.999,
         autocast: bool = True,
         seed: int = 0,
@@ -66,7 +67,7 @@ class VolumeTraining(nn.Module):
         self.decay, self.autocast = ema, autocast
         with global_randomness():
             reseed(seed, 0, "view volume")
-            volume = load_view_volume(init) if init else ViewVolume(size, widths)
+            volume = load_view_volume(init) if init else _new(size, network or {})
             if memory:
                 volume = reminded(volume, load_shape_memory(memory))
         if volume.config.size != size:
@@ -171,7 +172,8 @@ class TrainViewVolume(TrainDenoiser):
         pool: Rendered batches that are kept to draw from.
         steps: Number of steps.
         lr: Learning rate after the first 500 steps and before the last fifth, in which it falls to nothing.
-        widths: Channels of a new network's levels.
+        network: Options of a new network: widths, blocks, cell, mixed, hidden, waves of
+            `priors.view_volume.ViewVolume`.
         ema: Decay of the moving average that is saved.
         half: Whether matrix products run in bfloat16.
         seed: Of weights, pictures and rays.
@@ -197,7 +199,7 @@ class TrainViewVolume(TrainDenoiser):
         pool: int = 64,
         steps: int = 20_000,
         lr: float = 1e-3,
-        widths: tuple[int, ...] = (40, 64, 96, 136),
+        network: Mapping[str, Any] | None = None,
         ema: float = 0.999,
         half: bool = True,
         seed: int = 0,
@@ -214,7 +216,7 @@ class TrainViewVolume(TrainDenoiser):
             real=real, size=size, views=views, depths=True, shares=shares, repaint=repaint, stretch=stretch
         )
         self.training = VolumeTraining(
-            init=init, size=size, widths=widths, ema=ema, autocast=half, seed=seed, memory=memory
+            init=init, size=size, network=network, ema=ema, autocast=half, seed=seed, memory=memory
         )
         views_and_shapes = RemindedViews(pairs, self.training.learning[VOLUME], forget)
         self.pool = Pool(views_and_shapes, batch=batch, reuse=reuse, size=pool, seed=seed)
@@ -254,6 +256,18 @@ class TrainViewVolume(TrainDenoiser):
 
     def finish(self, run: Run) -> dict[str, float]:
         return save_volume(self.training, run)
+
+
+def _new(size: int, network: Mapping[str, Any]) -> ViewVolume:
+    """A new network.
+
+    Raises:
+        UserError: Options that it does not have, or that do not fit.
+    """
+    try:
+        return ViewVolume(size, **network)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"network={dict(network)} makes no network: {error}") from error
 
 
 def show_volumes(training: VolumeTraining, size: int, seed: int, step: int, run: Run) -> None:

@@ -31,7 +31,7 @@ def views() -> tuple[torch.Tensor, list[Cameras]]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained volume, saved."""
     place = tmp_path_factory.mktemp("volume")
-    VolumeTraining(widths=(8, 16, 16, 16), **TINY).save(place)
+    VolumeTraining(network={"widths": (8, 16, 16, 16)}, **TINY).save(place)
     return place
 
 

@@ -44,7 +44,7 @@ def test_the_commands_hand_it_on(command):
     measures = json.loads((done.directory / "report.json").read_text())["measures"]
     assert 0 <= measures["named_and_turned"] <= measures["named"] <= 1 and measures["megabytes"] < 1
     memory = load_shape_memory(done.directory)
-    small = "batch=4 views=2 reuse=2 pool=2 +half=false +widths=[8,16,16,16]"
+    small = "batch=4 views=2 reuse=2 pool=2 +half=false network.widths=[8,16,16,16]"
     done = command(
         f"train_view_volume steps=2 patch=11 memory={done.directory} {small} device=cpu previews=1"
     )

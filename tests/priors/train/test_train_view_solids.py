@@ -9,13 +9,13 @@ from suite.errors import UserError
 from suite.rng import generator
 from suite.toyworld.view_pairs import cameras_of
 
-WIDTHS = (8, 16, 16, 16)
+NETWORK = {"widths": (8, 16, 16, 16)}
 
 
 def test_it_learns_what_is_filled():
     """Sixty steps on the same few things: what it says is filled is what is, to an IoU that guessing does not reach."""
     task = TrainViewSolids(
-        batch=4, size=32, half=False, widths=WIDTHS, shares=(1, 0, 0, 0, 0), reuse=100, pool=1, steps=60
+        batch=4, size=32, half=False, network=NETWORK, shares=(1, 0, 0, 0, 0), reuse=100, pool=1, steps=60
     )  # fmt: skip
     optimizer = task.make_optimizer()
     for group in optimizer.param_groups:
@@ -35,7 +35,7 @@ def test_it_learns_what_is_filled():
 def test_the_command_hands_it_on(command):
     """volume/ of its run is what `suite train_view_volume init=` goes on with."""
     small = "batch=4 reuse=2 pool=2 size=32 +half=false"
-    done = command(f"train_view_solids steps=2 {small} +widths=[8,16,16,16] device=cpu previews=1")
+    done = command(f"train_view_solids steps=2 {small} network.widths=[8,16,16,16] device=cpu previews=1")
     assert done.status == 0, done.errors
     assert list((done.directory / "images").glob("volumes_*.png"))
     done = command(
@@ -51,6 +51,8 @@ def test_the_command_hands_it_on(command):
         ({"size": 40}, "multiple of 16"),
         ({"steps": 0}, "steps must be positive"),
         ({"stretch": 2.0}, "stretch is a share from 0 to 1, got 2"),
+        ({"network": {"widths": (8, 8)}}, "makes no network: blocks are as many as widths"),
+        ({"network": {"depth": 3}}, "makes no network: .*depth"),
         ({"init": "nowhere"}, "has no folder view_volume/"),
     ],
 )

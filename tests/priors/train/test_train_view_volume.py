@@ -12,9 +12,9 @@ from suite.geometry.frustum_volumes import render_volumes
 from suite.rng import generator
 from suite.toyworld.view_pairs import ViewPairs
 
-WIDTHS = (8, 16, 16, 16)
-SMALL = dict(size=32, half=False, widths=WIDTHS)
-SMALL_RUN = "batch=4 views=2 reuse=2 pool=2 size=32 +half=false +widths=[8,16,16,16]"
+NETWORK = {"widths": (8, 16, 16, 16)}
+SMALL = dict(size=32, half=False, network=NETWORK)
+SMALL_RUN = "batch=4 views=2 reuse=2 pool=2 size=32 +half=false network.widths=[8,16,16,16]"
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_it_learns_a_thing():
 
 def test_going_on_from_a_folder(tmp_path):
     """`init` starts with its weights."""
-    first = VolumeTraining(size=32, widths=WIDTHS)
+    first = VolumeTraining(size=32, network=NETWORK)
     first.save(tmp_path)
     again = VolumeTraining(init=str(tmp_path), size=32, seed=1)
     for ours, theirs in zip(again.average.parameters(), first.average.parameters(), strict=True):
