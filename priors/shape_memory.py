@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from priors.view_condition import own_pose
 from suite.geometry.cameras import Cameras
-from suite.geometry.frustum_volumes import frustum_points, shape_points
+from suite.geometry.frustum_volumes import frustum_points, lay, shape_points
 from suite.types import Images
 
 LEVELS = 4  # occupancies are kept to within half of one in so many
@@ -216,12 +216,8 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         side: int,
     ) -> Float[Tensor, "b k layers side side"]:
         """Occupancies of turned and stretched shapes in frustums, trilinear between voxels."""
-        b, k = shapes.shape
-        points = frustum_points(reference, layers, side).flatten(1, 3)
-        x, y, z = shape_points(points, azimuths, stretches)
-        place = 2 * torch.stack([z, y, x], dim=-1).reshape(b * k, layers, side, side, 3)
-        grids = self.unpacked()[shapes.flatten(), None].float() / LEVELS
-        return F.grid_sample(grids, place, align_corners=False).reshape(b, k, layers, side, side)
+        grids = self.unpacked()[shapes].float() / LEVELS
+        return lay(grids, azimuths, stretches, reference, layers, side)
 
     def unpacked(self) -> UInt8[Tensor, "n x y z"]:
         """How much of each voxel is filled, of LEVELS."""

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from priors.train.base import TrainDenoiser, check_sizes
+from priors.train.base import CODEC_BATCH, TrainDenoiser, check_sizes
+from priors.train.train_novel_view import PREVIEWED, pictures_of
 from priors.train.train_shape_memory import noisy
 from priors.train.train_view_volume import VolumeTraining, save_volume, show_volumes
 from suite.geometry.frustum_occupancy import FULL
@@ -93,4 +94,21 @@ class TrainViewSolids(TrainDenoiser):
         show_volumes(self.training, self.size, self.seed, step, run)
 
     def finish(self, run: Run) -> dict[str, float]:
-        return save_volume(self.training, run)
+        """Writes the volume; IoU of what it says is filled of each split's things."""
+        found = {f"iou_{split}": iou(self.training, split, self.size, self.seed) for split in PREVIEWED}
+        for name, value in found.items():
+            run.log.info(f"{name}: {value:.3f}")
+        return found | save_volume(self.training, run)
+
+
+@torch.no_grad()
+def iou(training: VolumeTraining, split: str, size: int, seed: int, *, count: int = 128) -> float:
+    """Mean over things of the voxels that are truly filled, and said to be, over those that are either."""
+    batch = Solids(ViewPairs(size=size, split=split), side=size // 2).batch(count, seed, CODEC_BATCH + 3)
+    reference = cameras_of([solid.viewpoints for solid in batch.labels], size)
+    device = next(training.parameters()).device
+    volumes = training.volumes(pictures_of(batch.images).to(device), reference.to(device), average=True)
+    said = volumes[..., 0].cpu() > 0
+    true = torch.stack([torch.from_numpy(solid.filled) for solid in batch.labels]) > FULL // 2
+    shared, joint = (x.sum((1, 2, 3)) for x in (said & true, said | true))
+    return float((shared / joint.clamp_min(1)).mean())

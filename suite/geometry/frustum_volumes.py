@@ -120,6 +120,26 @@ def shape_points(
     return (c * x - s * y) / along_x, (s * x + c * y) / along_y, z / along_z
 
 
+def lay(
+    grids: Float[Tensor, "b k x y z"],
+    azimuths: Float[Tensor, "b k"],
+    stretches: Float[Tensor, "b k 3"],
+    reference: Cameras,
+    layers: int,
+    side: int,
+) -> Float[Tensor, "b k layers side side"]:
+    """Grids over the unit cube about the origin, turned and stretched, in frustums; trilinear between voxels.
+
+    Args:
+        azimuths: Of the cameras as the grids see them; those of `reference` are not read.
+        stretches: How much longer each is along its own axes than its grid.
+    """
+    x, y, z = shape_points(frustum_points(reference, layers, side).flatten(1, 3), azimuths, stretches)
+    place = 2 * torch.stack([z, y, x], dim=-1).unflatten(2, (layers, side, side)).flatten(0, 1)
+    found = F.grid_sample(grids.flatten(0, 1)[:, None], place, align_corners=False)
+    return found.unflatten(0, azimuths.shape)[:, :, 0]
+
+
 def march_torch(
     volumes: Volumes,
     origins: Float[Tensor, "b r 3"],

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch.nn import functional as F
 
 from suite.geometry.cameras import Cameras
 from suite.geometry.frustum_occupancy import FULL, frustum_occupancy
-from suite.geometry.frustum_volumes import frustum_points, shape_points
+from suite.geometry.frustum_volumes import lay
 from suite.geometry.mesh import Mesh
 from suite.metrics.volumes import passed_and_enclosed
 from suite.toyworld.objects import Surface
@@ -80,11 +79,8 @@ class Solids:
             pose, distance = camera.camera_from_world[0].numpy(), float(camera.distance)
             surface = thing.surface
             return frustum_occupancy(surface.vertices, surface.faces, pose, FOV_DEG, distance, side=self.side)
-        points = frustum_points(camera, self.side, self.side).flatten(1, 3)
-        scale = torch.tensor(thing.scale, dtype=torch.float32)[None, None]
-        x, y, z = shape_points(points, camera.azimuth_deg[:, None], scale)
-        place = 2 * torch.stack([z, y, x], dim=-1).unflatten(2, (self.side,) * 3)[0]
-        found = F.grid_sample(self.grids[thing.shape][None, None], place, align_corners=False)
+        grid, scale = self.grids[thing.shape][None, None], torch.tensor([[thing.scale]], dtype=torch.float32)
+        found = lay(grid, camera.azimuth_deg[:, None], scale, camera, self.side, self.side)
         return (FULL * found[0, 0]).round().byte().numpy()
 
 

@@ -1,13 +1,18 @@
 """The training of a volume on what fills frustums."""
 
+import json
+
 import pytest
 import torch
 
-from priors.train.train_view_solids import TrainViewSolids
+from priors.train.base import CODEC_BATCH
+from priors.train.train_view_solids import TrainViewSolids, iou
 from priors.train.train_view_volume import VolumeTraining
 from suite.errors import UserError
+from suite.geometry.frustum_occupancy import FULL
 from suite.rng import generator
-from suite.toyworld.view_pairs import cameras_of
+from suite.toyworld.solids import Solids
+from suite.toyworld.view_pairs import SPLITS, ViewPairs, cameras_of
 
 NETWORK = {"widths": (8, 16, 16, 16)}
 
@@ -32,12 +37,24 @@ def test_it_learns_what_is_filled():
     assert float((said & true).sum() / (said | true).sum()) > 0.5
 
 
+def test_iou_of_the_truth_is_one_and_of_nothing_none(monkeypatch):
+    training = VolumeTraining(size=32, network=NETWORK)
+    solids = Solids(ViewPairs(size=32, split="held_out"), side=16).batch(8, 0, CODEC_BATCH + 3)
+    true = torch.stack([torch.from_numpy(solid.filled) for solid in solids.labels]) > FULL // 2
+    for said, expected in ((true, 1.0), (~true, 0.0)):
+        volumes = (2.0 * said - 1)[..., None].expand(-1, -1, -1, -1, 4)
+        monkeypatch.setattr(training, "volumes", lambda *_, volumes=volumes, **__: volumes)
+        assert iou(training, "held_out", 32, 0, count=8) == pytest.approx(expected)
+
+
 def test_the_command_hands_it_on(command):
     """volume/ of its run is what `suite train_view_volume init=` goes on with."""
     small = "batch=4 reuse=2 pool=2 size=32 +half=false"
     done = command(f"train_view_solids steps=2 {small} network.widths=[8,16,16,16] device=cpu previews=1")
     assert done.status == 0, done.errors
     assert list((done.directory / "images").glob("volumes_*.png"))
+    measures = json.loads((done.directory / "report.json").read_text())["measures"]
+    assert all(0 <= measures[f"iou_{split}"] <= 1 for split in SPLITS)
     done = command(
         f"train_view_volume steps=2 patch=11 views=2 {small} init={done.directory}/volume device=cpu"
     )
