@@ -1,13 +1,15 @@
 """What a picture reminds of: shapes of training objects, recognised and laid into the frustum of its camera.
 
     h = CNN(picture, camera)      p(shape) = softmax(W h)      p(azimuth | shape) = softmax(V (h * e_shape))
+    p(plane of symmetry) = softmax(U h)
     weight of a hypothesis        p(shape) p(azimuth | shape) exp(-SURE (1 - IoU of its outline and the picture's)
                                                                   -STIFF log^2 of how much it is stretched)
     recalled(x)                   sum over hypotheses of their weight times the occupancy at x of the shape, turned
                                   and stretched
 
 A memory of shapes beside the network that completes what a picture shows (Mem3D, Yang et al. 2021, arXiv:2104.00858);
-here a shape is turned as the picture asks before it is laid beside it. Trained by `suite train_shape_memory`.
+here a shape is turned as the picture asks before it is laid beside it. A plane of symmetry is found of what is like no
+shape, too (`priors.symmetry`). Trained by `suite train_shape_memory`.
 """
 
 import lzma
@@ -22,6 +24,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from priors.symmetry import Planes, thing
 from priors.view_condition import own_pose
 from suite.geometry.cameras import Cameras
 from suite.geometry.frustum_volumes import frustum_points, lay, shape_points
@@ -35,7 +38,6 @@ STIFF = 30.0  # times the squared logarithm of a stretch
 STRETCH = 0.6  # three and six times less is tried along each axis
 OUTLINE = 32  # outlines are compared at this size, of half as many layers
 FILLED = 0.25  # a voxel of which more is filled is seen in an outline
-WHITE = 1 / 16  # what is darker than white by more is the thing
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,20 @@ class Recalled:
     Args:
         occupancy: Of the voxels of their frustums, in [0, 1]; layers from near to far, rows downwards.
         differs: 1 - IoU of its outline and the picture's.
+        planes: Of symmetry; unknown until somebody compares them.
     """
 
     occupancy: Float[Tensor, "b layers rows columns"]
     differs: Float[Tensor, " b"]
+    planes: Planes
+
+    def to(self, device: torch.device) -> "Recalled":
+        """On another device."""
+        return Recalled(self.occupancy.to(device), self.differs.to(device), self.planes.to(device))
+
+    def mirrored(self) -> "Recalled":
+        """What the pictures' mirror images remind of."""
+        return Recalled(self.occupancy.flip(-1), self.differs, self.planes.mirrored())
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,7 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         shapes: What they are called.
         stored: Bytes of their grids, compressed.
         grid: Voxels a side of the cube about the origin that has the longest side of objects.
-        bins: Azimuths that are told apart.
+        bins: Azimuths that are told apart, and planes of symmetry.
         size: Height and width of pictures in pixels.
         widths: Channels at 1/2, 1/4, 1/8 and 1/16 of the resolution.
         cell: Channels of the coarsest level where its cells are told apart.
@@ -116,6 +128,7 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         self.shape = nn.Linear(hidden, len(shapes))
         self.turned = nn.Embedding(len(shapes), hidden)
         self.azimuth = nn.Linear(hidden, bins)
+        self.plane = nn.Linear(hidden, bins)
         nn.init.ones_(self.turned.weight)
 
     def features(self, images: Images, reference: Cameras) -> Float[Tensor, "b n"]:
@@ -130,6 +143,17 @@ class ShapeMemory(ModelMixin, ConfigMixin):
     def azimuths(self, features: Float[Tensor, "b n"], shapes: Int[Tensor, " b"]) -> Float[Tensor, "b a"]:
         """Logits of the azimuth that each picture was taken from, if this is the shape it shows."""
         return self.azimuth(features * self.turned(shapes))
+
+    @torch.no_grad()
+    def planes(self, images: Images, reference: Cameras) -> Float[Tensor, "b a"]:
+        """Chances of vertical planes of symmetry of what the pictures show: of azimuths from 0 to 180 degrees, relative
+        to the cameras'. Geometric means of those of the pictures and of their mirror images."""
+        here, there = (
+            self.plane(self.features(x.to(self.dtype), reference)).float().log_softmax(1)
+            for x in (images, images.flip(-1))
+        )
+        mirrored = -torch.arange(self.config.bins, device=there.device) % self.config.bins
+        return ((here + there[:, mirrored]) / 2).softmax(1)
 
     @torch.no_grad()
     def recall(
@@ -152,7 +176,8 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         found = self.hypotheses(images, reference, without=without)
         laid = self.laid(found.shapes, found.azimuths, found.stretches, reference, layers, side)
         occupancy = torch.einsum("bk,bkdij->bdij", found.weights, laid)
-        return Recalled(occupancy, (found.weights * found.outlines).sum(1))
+        differs = (found.weights * found.outlines).sum(1)
+        return Recalled(occupancy, differs, Planes.unknown(len(images), images.device))
 
     @torch.no_grad()
     def hypotheses(
@@ -172,7 +197,7 @@ class ShapeMemory(ModelMixin, ConfigMixin):
         shapes = shapes[..., None].expand(-1, -1, LIKELIEST).flatten(1)
         azimuths = (bins * bin_deg).float().unflatten(0, (-1, count)).flatten(1)
         stretches = torch.ones((*shapes.shape, 3), device=shapes.device)
-        mask = thing(images, OUTLINE)
+        mask = F.adaptive_avg_pool2d(thing(images), OUTLINE)
         outlines = self.compared(shapes, azimuths, stretches, reference, mask)
         kept = (scores - SURE * outlines).topk(min(KEPT, scores.shape[1])).indices
         shapes, azimuths, scores = (x.gather(1, kept) for x in (shapes, azimuths, scores))
@@ -266,11 +291,6 @@ def pack(grids: Float[np.ndarray, "n x y z"]) -> np.ndarray:
     """Occupancies in [0, 1] as compressed bytes."""
     levels = (grids * LEVELS).round().astype(np.uint8)
     return np.frombuffer(lzma.compress(levels.tobytes(), preset=9 | lzma.PRESET_EXTREME), np.uint8).copy()
-
-
-def thing(images: Images, side: int) -> Float[Tensor, "b side side"]:
-    """How much of each cell is not white."""
-    return F.adaptive_avg_pool2d(((1 - images.amin(1)) / WHITE).clamp(0, 1), side)
 
 
 def outlines_torch(

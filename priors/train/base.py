@@ -3,7 +3,8 @@
 from typing import Protocol
 
 import torch
-from torch import nn
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
 
 from suite.errors import UserError
 from suite.optimizers import MuonWithAdamW, matrices_and_others
@@ -55,3 +56,8 @@ def check_sizes(*, size: int, lr: float, noisy: float, **counts: int) -> None:
             raise UserError(f"{name} must be positive, got {value:g}.")
     if size % 16:
         raise UserError(f"size must be a multiple of 16, got {size}. Use 64 or 128.")
+
+
+def mean_of(x: Float[Tensor, " b"], which: Bool[Tensor, " b"]) -> Tensor:
+    """The mean of some numbers; 0 of none."""
+    return (x * which).sum() / which.sum().clamp_min(1)

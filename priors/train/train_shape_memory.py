@@ -1,20 +1,26 @@
 """`suite train_shape_memory`: the shapes of training objects, and the network that finds which of them a picture shows.
 
-views of things (rendered on the fly) -> network -> shape_memory/    loss: -log p(shape) - log p(azimuth | shape)
+views of things (rendered on the fly) -> network -> shape_memory/
+
+    loss = -log p(shape) - log p(azimuth | shape) - log p(plane of symmetry)
+
+The plane is learnt from all things that have one, the rest from those whose shape is kept.
 """
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from priors.shape_memory import ShapeMemory, pack
-from priors.train.base import CODEC_BATCH
+from priors.symmetry import likeliest
+from priors.train.base import CODEC_BATCH, mean_of
 from priors.train.denoiser import save_half
-from priors.train.train_novel_view import pictures_of
+from priors.train.train_novel_view import PREVIEWED, pictures_of
 from priors.train.train_view_volume import views_of
 from priors.train.v_loss import follow
 from suite.errors import UserError
@@ -25,9 +31,9 @@ from suite.run import Run
 from suite.task import Optimization
 from suite.toyworld.dataset import real_surfaces
 from suite.toyworld.objects import ObjectSpec, build, kinds
+from suite.toyworld.occupancy import occupancy
 from suite.toyworld.paints import COLORS
 from suite.toyworld.pool import Pool
-from suite.toyworld.solids import occupancy
 from suite.toyworld.view_pairs import HELD_OUT_KINDS, ViewPairs
 from suite.types import Images
 
@@ -44,7 +50,7 @@ class TrainShapeMemory(Optimization):
         grid: Voxels a side that a shape is kept in.
         batch: Things in a step.
         views: Views of each.
-        shares: How often a thing is a procedural object, and a real one.
+        shares: How often a thing is a procedural object, a real object, a person, a random assembly, and a hybrid.
         repaint: Share of real objects that are painted as toyworld's are.
         reuse: Steps for which a new batch of things is rendered once.
         pool: Rendered batches that are kept to draw from.
@@ -65,7 +71,7 @@ class TrainShapeMemory(Optimization):
         grid: int = 48,
         batch: int = 16,
         views: int = 8,
-        shares: tuple[float, float] = (0.6, 0.4),
+        shares: tuple[float, float, float, float, float] = (0.4, 0.25, 0.0, 0.1, 0.25),
         repaint: float = 0.5,
         reuse: int = 2,
         pool: int = 160,
@@ -101,7 +107,7 @@ class TrainShapeMemory(Optimization):
         self.learning.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
         self.average.evolving = True
-        pairs = ViewPairs(real=real, size=size, views=views, shares=(*shares, 0.0, 0.0, 0.0), repaint=repaint)
+        pairs = ViewPairs(real=real, size=size, views=views, shares=shares, repaint=repaint)
         self.pool = Pool(pairs, batch=batch, reuse=reuse, size=pool, seed=seed)
 
     def parameter_groups(self) -> list[dict]:
@@ -115,17 +121,25 @@ class TrainShapeMemory(Optimization):
         views, cameras = views_of(strips, viewpoints)
         images, reference = views.transpose(0, 1).flatten(0, 1), Cameras.cat(cameras)
         images = noisy(images, generator).to(self.learning.device)
-        shapes = torch.tensor([self.places[seen.shape] for seen in viewpoints]).repeat(len(cameras))
+        shapes = torch.tensor([self.places.get(seen.shape, -1) for seen in viewpoints]).repeat(len(cameras))
+        planes = torch.tensor([seen.plane_deg for seen in viewpoints]).repeat(len(cameras))
         shapes, reference = shapes.to(images.device), reference.to(images.device)
         self.learning.train()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.half):
             features = self.learning.features(images, reference)
-            named, azimuths = self.learning.shape(features), self.learning.azimuths(features, shapes)
-        self.log("named", (named.argmax(1) == shapes).float().mean())
-        unlike = F.cross_entropy(named.float(), shapes, label_smoothing=0.02)
-        turned = azimuth_surprise(azimuths.float(), reference.azimuth_deg).mean()
-        self.log("azimuth", turned.detach())
-        return unlike + turned
+            named, mirrors = self.learning.shape(features), self.learning.plane(features)
+            azimuths = self.learning.azimuths(features, shapes.clamp_min(0))
+        known, planes = shapes >= 0, planes.to(images.device) - reference.azimuth_deg
+        unlike = F.cross_entropy(named.float(), shapes.clamp_min(0), label_smoothing=0.02, reduction="none")
+        turned = azimuth_surprise(azimuths.float(), reference.azimuth_deg)
+        # bins of planes are from 0 to 180 degrees
+        divided = azimuth_surprise(mirrors.float(), 2 * planes.nan_to_num(0.0))
+        right = (named.argmax(1) == shapes).float()
+        right, unlike, turned = (mean_of(x, known) for x in (right, unlike, turned))
+        divided = mean_of(divided, planes.isfinite())
+        for name, value in (("named", right), ("azimuth", turned), ("plane", divided)):
+            self.log(name, value.detach())
+        return unlike + turned + divided
 
     def after_step(self, step: int) -> None:
         follow(self.average, self.learning, step, decay=self.decay)
@@ -142,21 +156,42 @@ class TrainShapeMemory(Optimization):
 
 @torch.no_grad()
 def examined(memory: ShapeMemory, seed: int, size: int, *, batches: int = 8) -> dict[str, float]:
-    """Shares of held-out compositions whose shape is recalled first, and from within 10 degrees of its azimuth.
+    """Of held-out compositions, shares whose shape is recalled first, and from within 10 degrees of its azimuth.
 
-    What is round has no azimuth and counts as wrong nearly always.
+    What is round has no azimuth and counts as wrong nearly always. Of symmetric ones, and of held-out kinds, shares
+    whose plane of symmetry is found to within 10 degrees.
     """
-    pairs, right = ViewPairs(size=size, views=2, split="held_out"), []
-    for number in range(batches):
-        batch = pairs.batch(32, seed, CODEC_BATCH + 2 + number)
-        views, cameras = views_of(pictures_of(batch.images), batch.labels)
-        guess = memory.hypotheses(views[:, 0].to(memory.device), cameras[0].to(memory.device)).best()
-        names = [memory.config.shapes[i] for i in guess.shapes[:, 0].tolist()]
-        named = [name == seen.shape for name, seen in zip(names, batch.labels)]
-        away = (guess.azimuths[:, 0].cpu() - cameras[0].azimuth_deg + 180) % 360 - 180
-        right.append(torch.stack([torch.tensor(named), away.abs() < RIGHT_DEG], dim=1))
+    right, found = [], {}
+    for split in PREVIEWED:
+        pairs, near = ViewPairs(size=size, views=2, split=split), []
+        for number in range(batches):
+            batch = pairs.batch(32, seed, CODEC_BATCH + 2 + number)
+            views, cameras = views_of(pictures_of(batch.images), batch.labels)
+            given, reference = views[:, 0].to(memory.device), cameras[0].to(memory.device)
+            planes = torch.tensor([seen.plane_deg for seen in batch.labels]) - cameras[0].azimuth_deg
+            away = (likeliest(memory.planes(given, reference), 1)[0][:, 0].cpu() - planes + 90) % 180 - 90
+            near.append((away.abs() < RIGHT_DEG)[planes.isfinite()])
+            if split == "held_out":
+                right.append(
+                    recalled_rightly(memory, given, reference, [seen.shape for seen in batch.labels])
+                )
+        found[f"mirrored_{split}"] = float(torch.cat(near).float().mean())
     named, turned = torch.cat(right).unbind(1)
-    return {"named": float(named.float().mean()), "named_and_turned": float((named & turned).float().mean())}
+    return {
+        "named": float(named.float().mean()),
+        "named_and_turned": float((named & turned).float().mean()),
+        **found,
+    }
+
+
+def recalled_rightly(
+    memory: ShapeMemory, given: Images, reference: Cameras, shapes: Sequence[str]
+) -> Bool[Tensor, "b 2"]:
+    """Whether these shapes are recalled first, and from within 10 degrees of the cameras' azimuths."""
+    guess = memory.hypotheses(given, reference).best()
+    named = torch.tensor([memory.config.shapes[i] == s for i, s in zip(guess.shapes[:, 0].tolist(), shapes)])
+    away = (guess.azimuths[:, 0].cpu() - reference.azimuth_deg.cpu() + 180) % 360 - 180
+    return torch.stack([named, away.abs() < RIGHT_DEG], dim=1)
 
 
 def azimuth_surprise(logits: Float[Tensor, "b a"], azimuth_deg: Float[Tensor, " b"]) -> Float[Tensor, " b"]:

@@ -1,8 +1,9 @@
-"""`suite train_view_solids`: from one picture of a thing, what fills the frustum of its camera.
+"""`suite train_view_solids`: from one picture of a thing and its plane of symmetry, what fills its camera's frustum.
 
 pictures of things (rendered on the fly) and what fills their frustums -> network -> view_volume/
 
     loss = mean over voxels of -f log s(v) - (1 - f) log (1 - s(v))     f: share filled, s: sigmoid, v: raw density
+           + PLANES times the same of whether the plane of symmetry that is told is the right one
 
 Shapes are learnt many times faster so than from views: a thing is drawn once, no ray is cast, and every voxel has its
 truth. `suite train_view_volume init=` goes on with views.
@@ -15,7 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from priors.loading.zero123 import VOLUME
+from priors.symmetry import Planes
 from priors.train.base import CODEC_BATCH, TrainDenoiser, check_sizes
+from priors.train.plane_guesses import PLANES, plane_surprise, right_planes, told_planes, true_planes
 from priors.train.train_novel_view import PREVIEWED, pictures_of
 from priors.train.train_shape_memory import noisy
 from priors.train.train_view_volume import VolumeTraining, save_volume, show_volumes
@@ -42,7 +46,7 @@ class TrainViewSolids(TrainDenoiser):
         pool: Rendered batches that are kept to draw from.
         steps: Number of steps.
         lr: Learning rate after the first 500 steps and before the last fifth, in which it falls to nothing.
-        network: Options of a new network: widths, blocks, cell, mixed, hidden, waves of
+        network: Options of a new network: widths, blocks, cell, mixed, waves of
             `priors.view_volume.ViewVolume`.
         ema: Decay of the moving average that is saved.
         half: Whether matrix products run in bfloat16.
@@ -85,30 +89,55 @@ class TrainViewSolids(TrainDenoiser):
         mirror = turn[:, None, None, None]
         images, filled = (torch.where(mirror, x.flip(-1), x) for x in (images, filled))
         device = next(self.training.parameters()).device
+        viewpoints = [solid.viewpoints for solid in solids]
+        planes = told_planes(viewpoints, turn, generator)
+        right = right_planes(planes, viewpoints, turn)
         images = noisy(images, generator).to(device)
-        volumes = self.training.volumes(images, reference.to(device))
-        return F.binary_cross_entropy_with_logits(volumes[..., 0], filled.to(device))
+        network = self.training.learning[VOLUME].train()
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.training.autocast):
+            density, fits = network.densities(images, reference.to(device), planes.to(device))
+        unlike = plane_surprise(fits, right.to(device))
+        wrong = F.binary_cross_entropy_with_logits(density, filled.to(device))
+        self.log("plane", unlike.detach())
+        self.log("filled", wrong.detach())
+        return wrong + PLANES * unlike
 
     def preview(self, step: int, run: Run) -> None:
         """Picture, volume's view and truth; PSNR and SSIM of held-out things in the log."""
         show_volumes(self.training, self.size, self.seed, step, run)
 
     def finish(self, run: Run) -> dict[str, float]:
-        """Writes the volume; IoU of what it says is filled of each split's things."""
-        found = {f"iou_{split}": iou(self.training, split, self.size, self.seed) for split in PREVIEWED}
+        """Writes the volume; IoU of what it says is filled of each split's things, told nothing
+        of their planes of symmetry, and told them."""
+        found = {
+            f"iou_{split}{'_told' if told else ''}": iou(
+                self.training, split, self.size, self.seed, told=told
+            )
+            for split in PREVIEWED
+            for told in (False, True)
+        }
         for name, value in found.items():
             run.log.info(f"{name}: {value:.3f}")
         return found | save_volume(self.training, run)
 
 
 @torch.no_grad()
-def iou(training: VolumeTraining, split: str, size: int, seed: int, *, count: int = 128) -> float:
-    """Mean over things of the voxels that are truly filled, and said to be, over those that are either."""
+def iou(training: VolumeTraining, split: str, size: int, seed: int, *, told: bool, count: int = 128) -> float:
+    """Mean over things of the voxels that are truly filled, and said to be, over those that are either.
+
+    Args:
+        told: Whether it is told their planes of symmetry.
+    """
     batch = Solids(ViewPairs(size=size, split=split), side=size // 2).batch(count, seed, CODEC_BATCH + 3)
     reference = cameras_of([solid.viewpoints for solid in batch.labels], size)
     device = next(training.parameters()).device
-    volumes = training.volumes(pictures_of(batch.images).to(device), reference.to(device), average=True)
-    said = volumes[..., 0].cpu() > 0
+    images, reference = pictures_of(batch.images).to(device), reference.to(device)
+    planes = Planes.unknown(count, device)
+    if told:
+        azimuth = true_planes([solid.viewpoints for solid in batch.labels], torch.zeros(count).bool())
+        planes = Planes(azimuth.nan_to_num(0.0), azimuth.isfinite().float()).to(device)
+    density, _ = training.average[VOLUME].densities(images, reference, planes)
+    said = density.cpu() > 0
     true = torch.stack([torch.from_numpy(solid.filled) for solid in batch.labels]) > FULL // 2
     shared, joint = (x.sum((1, 2, 3)) for x in (said & true, said | true))
     return float((shared / joint.clamp_min(1)).mean())

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from priors.loading.zero123 import VOLUME, load_shape_memory, load_view_volume
 from priors.shape_memory import Recalled
+from priors.symmetry import Planes
 from priors.train.base import CODEC_BATCH, TrainDenoiser, check_sizes
 from priors.train.denoiser import save_half
+from priors.train.plane_guesses import PLANES, plane_surprise, right_planes, told_planes
 from priors.train.train_novel_view import PREVIEWED, pictures_of
 from priors.train.v_loss import follow
 from priors.view_volume import ViewVolume, reminded
@@ -33,6 +35,7 @@ from suite.toyworld.pool import Pool
 from suite.toyworld.view_pairs import FOV_DEG, ViewPairs, Viewpoints, cameras_of, depth_of
 from suite.types import Images
 
+TOLD = 0.2  # share of things that are told of planes of symmetry by chance, right or wrong ones
 UNSURE = 1e-3  # how much of a ray may end anywhere, at no more than this surprise
 
 
@@ -78,20 +81,19 @@ class VolumeTraining(nn.Module):
             volume.memory.requires_grad_(False)
         self.average = copy.deepcopy(self.learning).requires_grad_(False).eval()
 
-    def volumes(
-        self,
-        images: Images,
-        reference: Cameras,
-        recalled: Recalled | None = None,
-        *,
-        average: bool = False,
-    ) -> Volumes:
-        """Of pictures, by what learns or by its average; `recalled` as `ViewVolume.forward` has it."""
-        network = (self.average if average else self.learning.train())[VOLUME]
+    def volumes(self, images: Images, reference: Cameras) -> Volumes:
+        """Of pictures, by the average."""
+        return self.average[VOLUME](images, reference)
+
+    def told(
+        self, images: Images, reference: Cameras, recalled: Recalled | None
+    ) -> tuple[Volumes, Float[Tensor, " b"]]:
+        """`ViewVolume.told` of what learns."""
+        network = self.learning.train()[VOLUME]
         if network.memory:
             network.memory.eval()
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast and not average):
-            return network(images, reference, recalled)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
+            return network.told(images, reference, recalled)
 
     def update_average(self, step: int) -> None:
         """Move the average towards what was learnt; quickly at first."""
@@ -109,6 +111,8 @@ class Reminded:
     viewpoints: Viewpoints
     recalled: UInt8[Tensor, "layers rows columns"] | None = None
     differs: float = 0.0
+    plane_deg: float = 0.0  # relative to the first camera's azimuth
+    sure: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,13 +124,13 @@ class RemindedBatch:
 
 
 class RemindedViews:
-    """Views of things, and what a volume's memory says of the first of each.
+    """Views of things, and what a volume says of the first of each: what its memory recalls, and its plane of symmetry.
 
     A share of the things is not reminded of its own shape, so that others help with what is new.
     """
 
-    def __init__(self, pairs: ViewPairs, volume: ViewVolume, forget: float) -> None:
-        self.pairs, self.volume, self.forget = pairs, volume, forget
+    def __init__(self, pairs: ViewPairs, volume: ViewVolume, forget: float, half: bool) -> None:
+        self.pairs, self.volume, self.forget, self.half = pairs, volume, forget, half
         names = volume.memory.config.shapes if volume.memory else ()
         self.known = {name: number for number, name in enumerate(names)}
 
@@ -139,13 +143,14 @@ class RemindedViews:
         shapes = torch.tensor([self.known.get(seen.shape, -1) for seen in batch.labels])
         forgotten = np.random.default_rng([seed, number, 1]).random(count) < self.forget
         without = torch.where(torch.from_numpy(forgotten), shapes, -1)
-        memory, device = self.volume.memory.eval(), self.volume.device
-        layers = (self.volume.grid, self.volume.grid)
-        found = memory.recall(
-            views[:, 0].to(device), cameras[0].to(device), *layers, without=without.to(device)
-        )
+        device = self.volume.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+            given, reference = views[:, 0].to(device), cameras[0].to(device)
+            found = self.volume.recall(given, reference, without=without.to(device))
         filled = (255 * found.occupancy).round().byte().cpu()
-        labels = map(Reminded, batch.labels, filled, found.differs.tolist())
+        planes = found.planes
+        numbers = (found.differs.tolist(), planes.azimuth_deg.tolist(), planes.sure.tolist())
+        labels = map(Reminded, batch.labels, filled, *numbers)
         return RemindedBatch(batch.images, tuple(labels))
 
 
@@ -172,7 +177,7 @@ class TrainViewVolume(TrainDenoiser):
         pool: Rendered batches that are kept to draw from.
         steps: Number of steps.
         lr: Learning rate after the first 500 steps and before the last fifth, in which it falls to nothing.
-        network: Options of a new network: widths, blocks, cell, mixed, hidden, waves of
+        network: Options of a new network: widths, blocks, cell, mixed, waves of
             `priors.view_volume.ViewVolume`.
         ema: Decay of the moving average that is saved.
         half: Whether matrix products run in bfloat16.
@@ -218,7 +223,7 @@ class TrainViewVolume(TrainDenoiser):
         self.training = VolumeTraining(
             init=init, size=size, network=network, ema=ema, autocast=half, seed=seed, memory=memory
         )
-        views_and_shapes = RemindedViews(pairs, self.training.learning[VOLUME], forget)
+        views_and_shapes = RemindedViews(pairs, copy.deepcopy(self.training.average[VOLUME]), forget, half)
         self.pool = Pool(views_and_shapes, batch=batch, reuse=reuse, size=pool, seed=seed)
 
     def loss(self, step: int, generator: torch.Generator) -> Tensor:
@@ -227,12 +232,11 @@ class TrainViewVolume(TrainDenoiser):
         views, cameras = views_of(strips, [label.viewpoints for label in labels])
         views, cameras, turned = mirrored(views, cameras, generator)
         views, cameras = views.to(device), [camera.to(device) for camera in cameras]
-        recalled = None
+        recalled, right = None, torch.full((len(views),), torch.nan, device=device)
         if labels[0].recalled is not None:
-            occupancy = torch.stack([label.recalled for label in labels]).to(device).float() / 255
-            occupancy = torch.where(turned.to(device)[:, None, None, None], occupancy.flip(-1), occupancy)
-            recalled = Recalled(occupancy, torch.tensor([label.differs for label in labels], device=device))
-        volumes = self.training.volumes(views[:, 0, :3], cameras[0], recalled)
+            recalled, right = self.recalled(labels, turned, generator)
+            recalled, right = recalled.to(device), right.to(device)
+        volumes, fits = self.training.told(views[:, 0, :3], cameras[0], recalled)
         errors, surprises, differences = [], [], []
         for number, camera in enumerate(cameras):
             pixels = random_squares(len(views), self.patch, self.size, generator).to(device)
@@ -248,7 +252,26 @@ class TrainViewVolume(TrainDenoiser):
         self.log("elsewhere", torch.stack(errors[1:]).mean().detach())
         self.log("surprise", surprise.detach())
         self.log("difference", difference.detach())
-        return error + self.geometry * surprise + self.structure * difference
+        unlike = plane_surprise(fits, right)
+        self.log("plane", unlike.detach())
+        return error + self.geometry * surprise + self.structure * difference + PLANES * unlike
+
+    def recalled(
+        self, labels: Sequence[Reminded], turned: Bool[Tensor, " b"], generator: torch.Generator
+    ) -> tuple[Recalled, Float[Tensor, " b"]]:
+        """What things' first views, some of them in a mirror, remind of; and whether the planes of symmetry are right.
+
+        Of a share of the things other planes are told than were found.
+        """
+        viewpoints = [label.viewpoints for label in labels]
+        occupancy = torch.stack([label.recalled for label in labels]).float() / 255
+        occupancy = torch.where(turned[:, None, None, None], occupancy.flip(-1), occupancy)
+        differs, azimuth, sure = torch.tensor([(x.differs, x.plane_deg, x.sure) for x in labels]).unbind(1)
+        other = told_planes(viewpoints, turned, generator)
+        told = torch.rand(len(labels), generator=generator) < TOLD
+        azimuth = torch.where(told, other.azimuth_deg, torch.where(turned, -azimuth, azimuth))
+        planes = Planes(azimuth, torch.where(told, other.sure, sure))
+        return Recalled(occupancy, differs, planes), right_planes(planes, viewpoints, turned)
 
     def preview(self, step: int, run: Run) -> None:
         """Picture, volume's view and truth; PSNR and SSIM of held-out things in the log."""
@@ -278,7 +301,7 @@ def show_volumes(training: VolumeTraining, size: int, seed: int, step: int, run:
         views, cameras = views_of(pictures_of(batch.images), batch.labels)
         given, reference, wanted = views[:, 0].to(device), cameras[0].to(device), cameras[1].to(device)
         with torch.no_grad():
-            volumes = training.volumes(given, reference, average=True)
+            volumes = training.volumes(given, reference)
             made = render_volumes(volumes, reference, wanted).clamp(0, 1).cpu()
         true = views[:, 1]
         run.log.info(

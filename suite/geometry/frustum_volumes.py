@@ -109,6 +109,32 @@ def frustum_points(reference: Cameras, layers: int, side: int) -> Float[Tensor, 
     return torch.stack([x, right * scale, z], dim=-1)
 
 
+def mirrored_places(
+    reference: Cameras, planes_deg: Float[Tensor, " b"], layers: int, side: int
+) -> Float[Tensor, "b layers side side 3"]:
+    """Where voxels' mirror images lie in the same frustums: column, row and layer, each -1 to 1 from edge to edge.
+
+    Args:
+        planes_deg: Azimuths of vertical planes through the origin, which are the mirrors; relative to the cameras'.
+    """
+    points = frustum_points(reference, layers, side)
+    angles = 2 * torch.deg2rad(planes_deg)[:, None, None, None]
+    x, y, z = points.unbind(-1)
+    x, y = angles.cos() * x + angles.sin() * y, angles.sin() * x - angles.cos() * y
+    elevation, distance, lens = (
+        number[:, None, None, None]
+        for number in (
+            torch.deg2rad(reference.elevation_deg),
+            reference.distance,
+            2 * reference.focal_px / reference.height,
+        )
+    )
+    behind = -x * elevation.cos() - z * elevation.sin()
+    up = z * elevation.cos() - x * elevation.sin()
+    scale = lens / (distance + behind)
+    return torch.stack([y * scale, -up * scale, behind / REACH], dim=-1)
+
+
 def shape_points(
     points: Float[Tensor, "b p 3"], azimuths: Float[Tensor, "b k"], stretches: Float[Tensor, "b k 3"]
 ) -> tuple[Float[Tensor, "b k p"], ...]:

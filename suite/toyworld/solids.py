@@ -4,18 +4,16 @@ Procedural things are closed surfaces, whose inside is exact. Real ones often ar
 and enclose counts, on a grid of their own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from suite.geometry.cameras import Cameras
 from suite.geometry.frustum_occupancy import FULL, frustum_occupancy
 from suite.geometry.frustum_volumes import lay
-from suite.geometry.mesh import Mesh
-from suite.metrics.volumes import passed_and_enclosed
-from suite.toyworld.objects import Surface
+from suite.toyworld.occupancy import occupancy
 from suite.toyworld.view_pairs import (
     FOV_DEG,
     Thing,
@@ -27,7 +25,6 @@ from suite.toyworld.view_pairs import (
     still_light,
 )
 
-FINER = 2  # a voxel's occupancy is the mean of so many a side
 OWN_GRID = 48  # voxels a side in which real objects are filled
 
 
@@ -70,6 +67,7 @@ class Solids:
     def _solid(self, random: np.random.Generator) -> tuple[np.ndarray, Solid]:
         thing = self.pairs.thing(random)
         viewpoints = random_viewpoints(thing.name, 1, random)
+        viewpoints = replace(viewpoints, plane_deg=thing.plane_deg)
         image = seen_from(thing.surface, viewpoints, still_light(random), size=self.pairs.size)[0]
         return image, Solid(viewpoints, self.filled(thing, cameras_of([viewpoints], self.pairs.size)))
 
@@ -82,11 +80,3 @@ class Solids:
         grid, scale = self.grids[thing.shape][None, None], torch.tensor([[thing.scale]], dtype=torch.float32)
         found = lay(grid, camera.azimuth_deg[:, None], scale, camera, self.side, self.side)
         return (FULL * found[0, 0]).round().byte().numpy()
-
-
-def occupancy(surface: Surface, grid: int) -> Float[np.ndarray, "x y z"]:
-    """Shares of the voxels of the cube about the origin that has the longest side of objects."""
-    side = grid * FINER
-    mesh = Mesh(torch.from_numpy(surface.vertices), torch.from_numpy(surface.faces))
-    filled = passed_and_enclosed(mesh, np.full(3, -0.5), 1 / side, (side, side, side))
-    return filled.reshape(grid, FINER, grid, FINER, grid, FINER).mean((1, 3, 5), dtype=np.float32)

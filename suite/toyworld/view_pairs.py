@@ -4,6 +4,7 @@ A field of view of 49.13 degrees, distances of 1.5 to 2.2 longest sides, on whit
 light stands still while the camera moves, so that one surface has one colour in all views.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,7 @@ from suite.toyworld.objects import (
     normalized,
     vertex_normals,
 )
+from suite.toyworld.occupancy import plane_of_kind, symmetry_plane
 from suite.toyworld.paints import COLORS, COMPANIONS, PATTERNS
 from suite.toyworld.render import Lights, Pictures, render
 
@@ -50,6 +52,7 @@ class Viewpoints:
         name: What is seen, in words that captions have too.
         azimuth_deg, elevation_deg, distance: `v` each; distances in longest sides.
         shape: What has this shape whatever its paint: a procedural object's kind, a real object's name; "" else.
+        plane_deg: Azimuth of its vertical plane of symmetry through its middle; nan without one.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Viewpoints:
     elevation_deg: tuple[float, ...]
     distance: tuple[float, ...]
     shape: str = ""
+    plane_deg: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,14 @@ class Thing:
 
     Args:
         name: In words that captions have too.
-        shape: As `Viewpoints` has it.
+        shape, plane_deg: As `Viewpoints` has them; what is assembled of parts is taken for symmetric, as most of it is.
         scale: How much longer it is along each axis than what has that shape.
     """
 
     name: str
     surface: Surface
     shape: str = ""
+    plane_deg: float = math.nan
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
@@ -130,6 +135,7 @@ class ViewPairs:
         self.shares = np.array(weights) / sum(weights) if split == "train" else np.array([1.0, 0, 0, 0, 0])
         self.real, self.size, self.views, self.depths = tuple(real), size, views, depths
         self.specs = specs_by_kind(SPLITS[split])
+        self.planes = {thing.name: symmetry_plane(thing.surface) for thing in self.real}
 
     def batch(self, count: int, seed: int, number: int) -> ViewBatch:
         """The batch of this number: `count` things."""
@@ -148,22 +154,26 @@ class ViewPairs:
             outfit, pose = characters.random_outfit(random), characters.random_pose(random)
             return Thing(characters.describe(outfit), characters.surface(outfit, pose))
         if source == "assembly":
-            return Thing("a thing", random_assembly(random))
+            return Thing("a thing", random_assembly(random), plane_deg=0.0)
         if source == "hybrid":
-            return Thing("a thing", random_hybrid(random, list(self.specs)))
+            return Thing("a thing", random_hybrid(random, list(self.specs)), plane_deg=0.0)
         if source == "real":
             real = self.real[random.integers(len(self.real))]
-            thing = Thing(f"{article(real.name)} {real.name}", real.surface, real.name)
+            thing = Thing(
+                f"{article(real.name)} {real.name}", real.surface, real.name, self.planes[real.name]
+            )
             if self.repaint and random.random() < self.repaint:
                 thing = replace(thing, surface=repainted(real.surface, random))
         else:
             spec = self.spec(random)
-            thing = Thing(spec.prompt, build(spec), spec.kind)
+            thing = Thing(spec.prompt, build(spec), spec.kind, plane_of_kind(spec.kind))
         return stretched(thing, random) if self.stretch and random.random() < self.stretch else thing
 
     def _views(self, random: np.random.Generator) -> tuple[np.ndarray, Viewpoints]:
         thing = self.thing(random)
-        viewpoints = replace(random_viewpoints(thing.name, self.views, random), shape=thing.shape)
+        viewpoints = replace(
+            random_viewpoints(thing.name, self.views, random), shape=thing.shape, plane_deg=thing.plane_deg
+        )
         pictures = pictures_from(thing.surface, viewpoints, still_light(random), size=self.size)
         images = pictures.images
         if self.depths:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from priors.shape_memory import (
     FILLED,
@@ -13,20 +14,25 @@ from priors.shape_memory import (
     ShapeMemory,
     outlines_torch,
     pack,
-    thing,
 )
 from priors.shape_memory_numba import outlines_numba
+from priors.symmetry import thing
 from priors.train.train_novel_view import pictures_of
 from priors.train.train_shape_memory import azimuth_surprise
 from suite.geometry.cameras import Cameras
 from suite.geometry.frustum_volumes import REACH, frustum_points
 from suite.rng import generator, global_randomness, reseed
 from suite.toyworld.objects import ObjectSpec, build
-from suite.toyworld.solids import occupancy
+from suite.toyworld.occupancy import occupancy
 from suite.toyworld.view_pairs import FOV_DEG, Viewpoints, seen_from, still_light
 
 KINDS = ("car", "chair", "mug")
 AZIMUTHS, ELEVATIONS, DISTANCES = (20.0, -100.0, 155.0), (15.0, 40.0, 0.0), (1.8, 1.6, 2.1)
+
+
+def outline(images: torch.Tensor, side: int) -> torch.Tensor:
+    """How much of each cell is not white."""
+    return F.adaptive_avg_pool2d(thing(images), side)
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +85,22 @@ def test_what_is_stored_is_what_was_packed(memory):
         np.testing.assert_allclose(high, vertices.max(0), atol=1.1 / 32)
 
 
+def test_planes_of_mirror_images_are_mirrored(memory, views):
+    """The bin of azimuth a is that of 180 - a in a mirror; chances add up to one."""
+    images, cameras = views
+    here, there = (memory.planes(x, cameras) for x in (images, images.flip(-1)))
+    torch.testing.assert_close(there[:, 1:], here[:, 1:].flip(1))
+    torch.testing.assert_close(there[:, 0], here[:, 0])
+    torch.testing.assert_close(here.sum(1), torch.ones(3))
+
+
 def test_an_outline_fits_where_the_picture_was_taken(memory, views):
     """The renderer's own picture tells: of all shapes and azimuths the true one's outline is nearest to it."""
     images, cameras = views
     turns = 10.0 * torch.arange(36)
     shapes = torch.arange(3).repeat_interleave(36).expand(3, -1)
     azimuths = (torch.tensor(AZIMUTHS)[:, None] + turns).repeat(1, 3)
-    differ = memory.compared(shapes, azimuths, torch.ones(3, 108, 3), cameras, thing(images, OUTLINE))
+    differ = memory.compared(shapes, azimuths, torch.ones(3, 108, 3), cameras, outline(images, OUTLINE))
     best = differ.argmin(1)
     assert (best // 36).tolist() == [0, 1, 2] and set((best % 36).tolist()) <= {35, 0, 1}
     assert float(differ.min(1).values.max()) < 0.25
@@ -98,7 +113,7 @@ def test_what_is_laid_is_the_outline(memory, views):
         torch.arange(3)[:, None], torch.tensor(AZIMUTHS)[:, None], torch.ones(3, 1, 3), cameras, 32, 32
     )
     assert laid.shape == (3, 1, 32, 32, 32)
-    seen, dark = laid[:, 0].amax(1) > 0.4, thing(images, 32) > 0.5
+    seen, dark = laid[:, 0].amax(1) > 0.4, outline(images, 32) > 0.5
     shared = (seen & dark).sum((1, 2)) / (seen | dark).sum((1, 2))
     assert float(shared.min()) > 0.8
 
@@ -120,7 +135,7 @@ def test_hypotheses_are_turned_until_they_fit(memory, views):
     found = memory.hypotheses(images, cameras)
     assert found.shapes.shape == (3, KEPT)
     torch.testing.assert_close(found.weights.sum(1), torch.ones(3))
-    again = memory.compared(found.shapes, found.azimuths, found.stretches, cameras, thing(images, OUTLINE))
+    again = memory.compared(found.shapes, found.azimuths, found.stretches, cameras, outline(images, OUTLINE))
     torch.testing.assert_close(again, found.outlines)
     best = found.best()
     assert torch.equal(best.weights[:, 0], found.weights.amax(1))
@@ -135,7 +150,7 @@ def test_a_taller_thing_is_a_shape_stretched(memory):
     tall = build(ObjectSpec("chair", "red", size="tall"))
     images = pictures_of(seen_from(tall, Viewpoints("", (90.0,), (0.0,), (1.8,)), light))
     cameras = Cameras.orbit(90.0, 0.0, 1.8, FOV_DEG)
-    fits = Fits(memory, torch.tensor([[1]]), cameras, thing(images, OUTLINE))
+    fits = Fits(memory, torch.tensor([[1]]), cameras, outline(images, OUTLINE))
     start = torch.tensor([[88.0]]), torch.ones(1, 1, 3)
     azimuths, stretches = fits.climb(*start, 10.0)
     assert float(fits.cost(azimuths, stretches)) < float(fits.cost(*start))

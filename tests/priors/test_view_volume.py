@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from priors.shape_memory import Recalled
+from priors.symmetry import Planes, mirrored
 from priors.train.train_novel_view import pictures_of
 from priors.train.train_view_volume import VolumeTraining, views_of
 from priors.train.view_denoiser import ViewTraining
@@ -56,7 +58,7 @@ def test_at_first_pixels_say_the_colours(views):
 
 def test_stripes_are_waves_over_height(views):
     """One weight of one colour: cos(2 pi 3 z) in all voxels, whatever the camera's elevation."""
-    network = ViewVolume(size=32, widths=(8, 16), blocks=(1, 1), hidden=12, waves=4)
+    network = ViewVolume(size=32, widths=(8, 16), blocks=(1, 1), waves=4)
     torch.nn.init.zeros_(network.conv_out.weight)
     images, cameras = views
     plain = network(images[:, 0], cameras[0])
@@ -66,6 +68,21 @@ def test_stripes_are_waves_over_height(views):
     change = network(images[:, 0], cameras[0]) - plain
     torch.testing.assert_close(change[..., 2], 0.5 * torch.cos(6 * torch.pi * heights), atol=1e-4, rtol=1e-4)
     assert not change[..., [0, 1, 3]].any()
+
+
+def test_a_voxel_takes_the_colour_of_its_mirror_image(views):
+    """Where only that is trusted; without a plane it is not there to take, wherever it is said to be."""
+    network = ViewVolume(size=32, widths=(8, 16), blocks=(1, 1), shape_memory={"shapes": ["car"]})
+    torch.nn.init.constant_(network.blend.bias, 50.0)
+    images, cameras = views
+    empty = torch.zeros(3, 16, 16, 16)
+    made = {}
+    for turn, sure in ((0.0, 0.0), (20.0, 0.0), (0.0, 1.0)):
+        planes = Planes(torch.tensor([10.0, 70.0, 130.0]) + turn, torch.full((3,), sure))
+        made[turn, sure] = network(images[:, 0], cameras[0], Recalled(empty, torch.ones(3), planes))
+    assert torch.equal(made[0.0, 0.0], made[20.0, 0.0])
+    there = mirrored(images[:, 0], cameras[0], planes, 16)
+    torch.testing.assert_close(made[0.0, 1.0][..., 1:].movedim(-1, 1), there.colors)
 
 
 def test_sizes_that_do_not_fit():

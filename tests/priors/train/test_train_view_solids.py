@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from priors.loading.zero123 import VOLUME
 from priors.train.base import CODEC_BATCH
 from priors.train.train_view_solids import TrainViewSolids, iou
 from priors.train.train_view_volume import VolumeTraining
@@ -32,7 +33,7 @@ def test_it_learns_what_is_filled():
     images, solids = task.pool.draw(0, generator(0, 0, "again"))
     reference = cameras_of([solid.viewpoints for solid in solids], 32)
     with torch.no_grad():
-        said = task.training.volumes(images, reference)[..., 0] > 0
+        said = task.training.told(images, reference, None)[0][..., 0] > 0
     true = torch.stack([torch.from_numpy(solid.filled) for solid in solids]) > 4
     assert float((said & true).sum() / (said | true).sum()) > 0.5
 
@@ -42,9 +43,9 @@ def test_iou_of_the_truth_is_one_and_of_nothing_none(monkeypatch):
     solids = Solids(ViewPairs(size=32, split="held_out"), side=16).batch(8, 0, CODEC_BATCH + 3)
     true = torch.stack([torch.from_numpy(solid.filled) for solid in solids.labels]) > FULL // 2
     for said, expected in ((true, 1.0), (~true, 0.0)):
-        volumes = (2.0 * said - 1)[..., None].expand(-1, -1, -1, -1, 4)
-        monkeypatch.setattr(training, "volumes", lambda *_, volumes=volumes, **__: volumes)
-        assert iou(training, "held_out", 32, 0, count=8) == pytest.approx(expected)
+        answer = (2.0 * said - 1, torch.zeros(8))
+        monkeypatch.setattr(training.average[VOLUME], "densities", lambda *_, answer=answer: answer)
+        assert iou(training, "held_out", 32, 0, told=True, count=8) == pytest.approx(expected)
 
 
 def test_the_command_hands_it_on(command):
