@@ -97,7 +97,7 @@ def mirrored(images: Images, reference: Cameras, planes: Planes, side: int) -> M
     """
     with torch.autocast(images.device.type, enabled=False):
         images = images.float()
-        places = mirrored_places(reference, planes.azimuth_deg, side, side)[..., :2].flatten(1, 2)
+        places = mirrored_places(reference, planes.azimuth_deg, side, side).flatten(1, 2)
         found = F.grid_sample(images, places, align_corners=False, padding_mode="border")
         known = (planes.sure > 0)[:, None, None, None, None]
         colors = torch.where(known, found.unflatten(2, (side, side)), 1.0)

@@ -253,7 +253,8 @@ class TrainViewVolume(TrainDenoiser):
         self.log("surprise", surprise.detach())
         self.log("difference", difference.detach())
         unlike = plane_surprise(fits, right)
-        self.log("plane", unlike.detach())
+        if recalled is not None:
+            self.log("plane", unlike.detach())
         return error + self.geometry * surprise + self.structure * difference + PLANES * unlike
 
     def recalled(

@@ -111,8 +111,8 @@ def frustum_points(reference: Cameras, layers: int, side: int) -> Float[Tensor, 
 
 def mirrored_places(
     reference: Cameras, planes_deg: Float[Tensor, " b"], layers: int, side: int
-) -> Float[Tensor, "b layers side side 3"]:
-    """Where voxels' mirror images lie in the same frustums: column, row and layer, each -1 to 1 from edge to edge.
+) -> Float[Tensor, "b layers side side 2"]:
+    """Where voxels' mirror images are seen in the same pictures: column and row, each -1 to 1 from edge to edge.
 
     Args:
         planes_deg: Azimuths of vertical planes through the origin, which are the mirrors; relative to the cameras'.
@@ -132,7 +132,7 @@ def mirrored_places(
     behind = -x * elevation.cos() - z * elevation.sin()
     up = z * elevation.cos() - x * elevation.sin()
     scale = lens / (distance + behind)
-    return torch.stack([y * scale, -up * scale, behind / REACH], dim=-1)
+    return torch.stack([y * scale, -up * scale], dim=-1)
 
 
 def shape_points(

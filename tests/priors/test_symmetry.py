@@ -11,7 +11,7 @@ from priors.symmetry import Planes, likeliest, mirrored
 from priors.train.train_novel_view import pictures_of
 from suite.geometry.cameras import Cameras
 from suite.geometry.frustum_occupancy import FULL, frustum_occupancy
-from suite.geometry.frustum_volumes import REACH, frustum_points, mirrored_places
+from suite.geometry.frustum_volumes import frustum_points, mirrored_places
 from suite.toyworld.objects import ObjectSpec, build
 from suite.toyworld.occupancy import plane_of_kind, symmetry_plane
 from suite.toyworld.view_pairs import FOV_DEG, Viewpoints, seen_from, still_light
@@ -31,8 +31,7 @@ def test_mirror_images_lie_where_a_camera_sees_them():
     seen = torch.einsum("bij,bdrcj->bdrci", space[:, :3, :3], points) + space[:, None, None, None, :3, 3]
     depth, focal = -seen[..., 2], cameras.focal_px[:, None, None, None]
     column, row = focal * seen[..., 0] / depth / 8, -focal * seen[..., 1] / depth / 8
-    layer = (depth - cameras.distance[:, None, None, None]) / REACH
-    expected = torch.stack([column, row, layer], dim=-1)
+    expected = torch.stack([column, row], dim=-1)
     torch.testing.assert_close(mirrored_places(cameras, PLANES, 8, 8), expected, atol=1e-4, rtol=1e-4)
 
 
